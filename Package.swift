@@ -1,0 +1,77 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// Warnings stop our own build, never that of a package that depends on us: set by `scripts/test`.
+let warningsAreErrors: [SwiftSetting] =
+    Context.environment["REDIS_LOCKS_WARNINGS_AS_ERRORS"] == nil ? [] : [.unsafeFlags(["-warnings-as-errors"])]
+
+let package = Package(
+    name: "swift-redis-locks",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "RedisLocks", targets: ["RedisLocks"]),
+        .library(name: "RedisLocksTesting", targets: ["RedisLocksTesting"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.1.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
+    ],
+    targets: [
+        // No `pkgConfig` on Linux: Debian's hiredis.pc carries -D_FILE_OFFSET_BITS=64, which SwiftPM refuses aloud
+        // in every user's build. The header is included by its folder instead.
+        .systemLibrary(
+            name: "CHiredis",
+            providers: [.apt(["libhiredis-dev"]), .brew(["hiredis"])]
+        ),
+        .target(
+            name: "Reactor",
+            dependencies: [
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
+            ]
+        ),
+        .target(
+            name: "Hiredis",
+            dependencies: [
+                "CHiredis", "Reactor",
+                .product(name: "DequeModule", package: "swift-collections"),
+            ]
+        ),
+        .target(
+            name: "RedisLocks",
+            dependencies: [
+                "Hiredis", "Reactor",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ],
+            resources: [.embedInCode("Scripts")]
+        ),
+        .target(name: "RedisLocksTesting", dependencies: ["Reactor", "RedisLocks"]),
+
+        .target(name: "TestSupport", dependencies: ["Reactor", "Hiredis"], path: "Tests/TestSupport"),
+        .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport"]),
+        .testTarget(name: "HiredisTests", dependencies: ["Hiredis", "TestSupport"]),
+        .testTarget(name: "RedisLocksTests", dependencies: ["RedisLocks", "RedisLocksTesting", "TestSupport"]),
+        .testTarget(name: "RedisLocksTestingTests", dependencies: ["RedisLocks", "RedisLocksTesting", "TestSupport"]),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: [
+                "Hiredis", "RedisLocks", "RedisLocksTesting", "TestSupport",
+                .product(name: "InMemoryLogging", package: "swift-log"),
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+            ]
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+for target in package.targets where target.type != .system {
+    target.swiftSettings = (target.swiftSettings ?? []) + warningsAreErrors
+}

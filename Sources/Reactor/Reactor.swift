@@ -1,0 +1,188 @@
+import Synchronization
+
+/// One thread that waits for sockets and timers, and is the Swift executor of whatever is bound to it.
+///
+/// An actor pinned to a reactor, its sockets and its timers share the thread, so a command, its write, its read and its
+/// reply never change threads. Nothing that runs here may block.
+///
+/// - Lifetime: the thread starts with the first piece of work and holds the reactor until ``stop()``. Whoever makes a
+///   reactor stops it. Work enqueued after that is not lost: a thread is started for as long as it takes.
+/// - Threads: ``execute(_:)``, ``enqueue(_:)``, ``stop()`` and ``now`` may be called from anywhere; the rest on the
+///   reactor only, which is checked.
+package final class Reactor: SerialExecutor, TaskExecutor, TimerScheduler {
+    /// What other threads hand in.
+    private struct Inbox {
+        var jobs: [ReactorJob] = []
+        var hasThread = false
+        var isStopping = false
+        /// The thread is, or is about to be, inside `poll`: whoever adds a job must wake it.
+        var isSleeping = false
+        var exitWaiters: [CheckedContinuation<Void, Never>] = []
+    }
+
+    private let inbox = Mutex(Inbox())
+    private let wakeUp: WakeUpPipe
+    private let name: String
+    /// 0 while there is no thread.
+    private let thread = Atomic<UInt>(0)
+    private let pollReturns = Atomic<UInt64>(0)
+    /// Guard: touched on the reactor's thread only. Threads follow one another; the inbox' mutex orders them.
+    nonisolated(unsafe) private let loop: ReactorLoop
+
+    /// - Throws: ``ReactorError`` when no pipe can be had (out of descriptors).
+    package init(name: String = "redis-locks") throws(ReactorError) {
+        self.name = name
+        wakeUp = try WakeUpPipe()
+        loop = ReactorLoop(wakeUp: wakeUp.readEnd)
+    }
+
+    // MARK: Work
+
+    package func enqueue(_ job: consuming ExecutorJob) {
+        add(.swift(UnownedJob(job)))
+    }
+
+    /// Runs `work` on the reactor, soon, in the order of the calls of one thread.
+    package func execute(_ work: @escaping @Sendable () -> Void) {
+        add(.closure(work))
+    }
+
+    private func add(_ job: ReactorJob) {
+        if isOnReactor {
+            loop.jobs.append(job)
+            return
+        }
+        let (mustStart, mustWake) = inbox.withLock { inbox in
+            inbox.jobs.append(job)
+            defer {
+                inbox.hasThread = true
+                inbox.isSleeping = false
+            }
+            return (!inbox.hasThread, inbox.isSleeping)
+        }
+        if mustStart { startThread() }
+        if mustWake { wakeUp.signal() }
+    }
+
+    /// Whether the caller runs on this reactor.
+    package var isOnReactor: Bool {
+        thread.load(ordering: .relaxed) == Platform.currentThread
+    }
+
+    package func checkIsolated() {
+        precondition(isOnReactor, "This code belongs to the reactor \"\(name)\", but was called on another thread.")
+    }
+
+    package func isIsolatingCurrentContext() -> Bool? {
+        isOnReactor
+    }
+
+    // MARK: Time, descriptors and the end of a turn
+
+    package var now: ContinuousClock.Instant { .now }
+
+    package func schedule(at deadline: ContinuousClock.Instant, _ action: @escaping () -> Void) -> TimerID {
+        checkIsolated()
+        return loop.timers.schedule(at: deadline, action)
+    }
+
+    package func cancel(_ timer: TimerID) {
+        checkIsolated()
+        loop.timers.cancel(timer)
+    }
+
+    /// Starts to watch a descriptor, for nothing yet. The caller keeps the descriptor open until ``unwatch(_:)``.
+    package func watch(_ descriptor: CInt, handler: any ReadinessHandler) -> Watch {
+        checkIsolated()
+        return loop.descriptors.add(descriptor, handler: handler)
+    }
+
+    package func setInterest(_ interest: Readiness, of watch: Watch) {
+        checkIsolated()
+        loop.descriptors.setInterest(interest, of: watch)
+    }
+
+    package func unwatch(_ watch: Watch) {
+        checkIsolated()
+        loop.descriptors.remove(watch)
+    }
+
+    /// Runs `action` once after the jobs of this turn and before the reactor waits: the place to write what they queued.
+    package func atEndOfTurn(_ action: @escaping () -> Void) {
+        checkIsolated()
+        loop.endOfTurn.append(action)
+    }
+
+    /// How often the thread came out of `poll`, since the beginning. Stands still while nothing happens.
+    package var wakeUpCount: UInt64 { pollReturns.load(ordering: .relaxed) }
+
+    // MARK: Life
+
+    /// Asks the thread to leave when its work is done. Timers that still wait are fired at once, early: whoever waits for
+    /// one is told rather than forgotten.
+    package func stop() {
+        let mustWake = inbox.withLock { inbox in
+            inbox.isStopping = true
+            defer { inbox.isSleeping = false }
+            return inbox.isSleeping
+        }
+        if mustWake { wakeUp.signal() }
+    }
+
+    /// Like ``stop()``, and waits until the thread has left. Must not be awaited on the reactor itself.
+    package func stopAndWait() async {
+        stop()
+        await withCheckedContinuation { continuation in
+            let isGone = inbox.withLock { inbox in
+                if inbox.hasThread { inbox.exitWaiters.append(continuation) }
+                return !inbox.hasThread
+            }
+            if isGone { continuation.resume() }
+        }
+    }
+
+    private func startThread() {
+        let status = Platform.startThread { [self] in
+            Platform.nameCurrentThread(name)
+            Platform.blockSIGPIPE()
+            thread.store(Platform.currentThread, ordering: .relaxed)
+            run()
+        }
+        // Tasks already depend on this executor; without a thread none of them could ever be told.
+        precondition(status == 0, "No thread for the reactor \"\(name)\" (errno \(status)).")
+    }
+
+    private func run() {
+        while true {
+            let (batch, isStopping) = inbox.withLock { inbox in
+                defer { inbox.jobs.removeAll(keepingCapacity: false) }
+                return (inbox.jobs, inbox.isStopping)
+            }
+            loop.jobs.append(contentsOf: batch)
+            loop.runTurn(on: self)
+            if isStopping { loop.fireAllTimers() }
+
+            let mayBlock = loop.jobs.isEmpty && loop.endOfTurn.isEmpty
+            let (mayLeave, mayWait, waiters) = inbox.withLock { inbox in
+                let isIdle = inbox.jobs.isEmpty && mayBlock
+                guard isIdle && inbox.isStopping else {
+                    inbox.isSleeping = isIdle
+                    return (false, isIdle, [CheckedContinuation<Void, Never>]())
+                }
+                guard loop.timers.count == 0 else { return (false, false, []) }
+                inbox.hasThread = false
+                thread.store(0, ordering: .relaxed)
+                defer { inbox.exitWaiters.removeAll() }
+                return (true, false, inbox.exitWaiters)
+            }
+            if mayLeave {
+                for waiter in waiters { waiter.resume() }
+                return
+            }
+            if loop.wait(block: mayWait) { wakeUp.drain() }
+            pollReturns.wrappingAdd(1, ordering: .relaxed)
+            inbox.withLock { $0.isSleeping = false }
+            loop.deliver()
+        }
+    }
+}

@@ -7,7 +7,7 @@
 #endif
 
 /// What the operating systems spell differently.
-enum Platform {
+package enum Platform {
     /// A number that names the calling thread while it lives; never 0.
     static var currentThread: UInt {
         #if canImport(Darwin)
@@ -18,7 +18,7 @@ enum Platform {
     }
 
     /// Starts a detached thread that runs `body`. Returns `errno` on failure, in which case `body` is dropped unrun.
-    static func startThread(_ body: @escaping @Sendable () -> Void) -> CInt {
+    package static func startThread(_ body: @escaping @Sendable () -> Void) -> CInt {
         let box = Unmanaged.passRetained(ThreadBody(body))
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)

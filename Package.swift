@@ -55,6 +55,7 @@ let package = Package(
         .target(name: "RedisLocksTesting", dependencies: ["Reactor", "RedisLocks"]),
 
         .target(name: "TestSupport", dependencies: ["Reactor", "Hiredis"], path: "Tests/TestSupport"),
+        .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"]),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport"]),
         .testTarget(name: "HiredisTests", dependencies: ["Hiredis", "TestSupport"]),
         .testTarget(name: "RedisLocksTests", dependencies: ["RedisLocks", "RedisLocksTesting", "TestSupport"]),

@@ -36,10 +36,10 @@ final class Resolver {
         guard !isRunning else { return }
         isRunning = true
         let (reactor, lookup, receiver) = (reactor, lookup, Receiver(self))
-        let status = Platform.startThread {
+        let status = Platform.startThread(toBlockIn: {
             let result = lookup(host)
             reactor.execute { receiver.resolver?.finish(result) }
-        }
+        })
         guard status != 0 else { return }
         reactor.atEndOfTurn { self.finish(.failure(LookupFailure(text: "no thread to ask on"))) }
     }

@@ -48,6 +48,9 @@ extension RedisLocks {
         /// How long a connection attempt may take, name resolution and log-in included: 10 ms ... 60 s. Default 2 s.
         public var connectTimeout: Duration = .seconds(2)
 
+        /// How long ``RedisLocks/shutdown()`` waits for cancelled bodies to end: 0 ... 1 h. Default 5 s.
+        public var shutdownGrace: Duration = .seconds(5)
+
         /// What the server lists in `CLIENT LIST`. No spaces. Default `redis-locks`.
         public var clientName = "redis-locks"
 

@@ -1,0 +1,206 @@
+import Synchronization
+
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#endif
+
+/// Runs one program at a time in the background, and takes it along when this process ends, however it ends.
+///
+/// The program is the child of a small shell, whose standard input is a socket from here. The kernel closes the socket
+/// when this process dies, also by SIGKILL; the shell then kills its child and removes the folder. Signals are sent by
+/// that shell alone and only to a child that it has not reaped, so that a reused process id can never be hit.
+final class ProcessSupervisor: Sendable {
+    private struct State {
+        /// -1 when closed.
+        var control: CInt
+        /// The reading end of a fifo that the program holds open: its end of file is the program's end. -1 when none runs.
+        var lifeline: CInt = -1
+        var shell: pid_t
+        var child: pid_t = 0
+    }
+
+    let folder: String
+    private let state: Mutex<State>
+
+    /// `read` is a builtin that does not reap children, so `$pid` stays taken until `wait`.
+    private static let script = """
+        trap '' INT HUP TERM QUIT
+        folder=$1
+        pid=
+        while read -r word rest; do
+            case $word in
+            START)
+                # Emptied here, not by the child: whoever is answered must not read the last run's log.
+                : >"$folder/log"
+                exec 3>"$folder/lifeline"
+                # Split on purpose: the words hold no blanks.
+                redis-server $rest </dev/null >"$folder/log" 2>&1 &
+                pid=$!
+                exec 3>&-
+                echo "$pid"
+                ;;
+            REAP)
+                wait "$pid"
+                echo "$?"
+                pid=
+                ;;
+            *)
+                kill -s "$word" "$pid"
+                echo "$?"
+                ;;
+            esac
+        done
+        if [ -n "$pid" ]; then
+            kill -s KILL "$pid"
+            wait "$pid"
+        fi
+        rm -rf "$folder"
+        """
+
+    /// - Parameter folder: belongs to the supervisor from here on. It is removed in the end.
+    init(folder: String) throws(TestSupportError) {
+        self.folder = folder
+        guard mkfifo("\(folder)/lifeline", 0o600) == 0 else { throw .system("mkfifo") }
+        var ends: [CInt] = [-1, -1]
+        guard socketpair(AF_UNIX, POSIX.streamSocket, 0, &ends) == 0 else { throw .system("socketpair") }
+        for end in ends { POSIX.harden(end) }
+        defer { close_(ends[1]) }
+        do {
+            let shell = try Self.spawnShell(arguments: ["sh", "-c", Self.script, "sh", folder], stream: ends[1])
+            state = Mutex(State(control: ends[0], shell: shell))
+        } catch {
+            close_(ends[0])
+            throw error
+        }
+    }
+
+    deinit {
+        close()
+    }
+
+    /// The running program's process id, 0 when there is none.
+    var child: pid_t { state.withLock { $0.child } }
+
+    /// Starts `redis-server`; no argument may contain blanks.
+    func start(_ arguments: [String]) throws(TestSupportError) {
+        try state.withLock { state throws(TestSupportError) in
+            guard state.child == 0 else { throw TestSupportError("The program runs already.") }
+            let lifeline = open("\(folder)/lifeline", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+            guard lifeline >= 0 else { throw .system("open lifeline") }
+            state.lifeline = lifeline
+            state.child = try Self.ask("START \(arguments.joined(separator: " "))", state.control)
+        }
+    }
+
+    /// Sends a signal by its name without `SIG`.
+    func signal(_ name: String) throws(TestSupportError) {
+        try state.withLock { state throws(TestSupportError) in
+            guard state.child != 0 else { throw TestSupportError("No program runs that could get SIG\(name).") }
+            _ = try Self.ask(name, state.control)
+        }
+    }
+
+    /// Waits for the program's end. Nil when `limit` passes first, its exit status (128 + n for a signal) otherwise.
+    func waitForExit(within limit: Duration) throws(TestSupportError) -> CInt? {
+        try state.withLock { state throws(TestSupportError) -> CInt? in
+            guard state.child != 0 else { throw TestSupportError("No program runs that could end.") }
+            guard POSIX.waitReadable(state.lifeline, milliseconds: CInt(limit.milliseconds)) else { return nil }
+            close_(state.lifeline)
+            state.lifeline = -1
+            state.child = 0
+            return try Self.ask("REAP", state.control)
+        }
+    }
+
+    /// Kills what runs, removes the folder, and returns when both is done.
+    func close() {
+        state.withLock { state in
+            guard state.control >= 0 else { return }
+            close_(state.control)
+            state.control = -1
+            if state.lifeline >= 0 { close_(state.lifeline) }
+            state.lifeline = -1
+            state.child = 0
+            var status: CInt = 0
+            while waitpid(state.shell, &status, 0) < 0 && errno == EINTR {}
+        }
+    }
+
+    private static func ask(_ line: String, _ control: CInt) throws(TestSupportError) -> CInt {
+        guard control >= 0 else { throw TestSupportError("The server was cleaned up already.") }
+        try POSIX.sendAll(Array("\(line)\n".utf8), to: control)
+        var answer: [UInt8] = []
+        while answer.last != UInt8(ascii: "\n") {
+            guard POSIX.waitReadable(control, milliseconds: 30_000) else {
+                throw TestSupportError("The supervising shell does not answer to \(line).")
+            }
+            let part = try POSIX.receive(from: control, atMost: 64)
+            guard !part.isEmpty else { throw TestSupportError("The supervising shell is gone.") }
+            answer += part
+        }
+        guard let number = CInt(String(decoding: answer.dropLast(), as: UTF8.self)) else {
+            throw TestSupportError("The supervising shell answered nonsense to \(line).")
+        }
+        return number
+    }
+
+    /// The shell gets `stream` as its standard input and output, and no other descriptor of ours: a server that
+    /// inherited a client's socket would keep the connection open after the client closed it.
+    private static func spawnShell(arguments: [String], stream: CInt) throws(TestSupportError) -> pid_t {
+        #if canImport(Darwin)
+            var actions: posix_spawn_file_actions_t?
+            var attributes: posix_spawnattr_t?
+        #else
+            var actions = posix_spawn_file_actions_t()
+            var attributes = posix_spawnattr_t()
+        #endif
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+
+        posix_spawn_file_actions_adddup2(&actions, stream, 0)
+        posix_spawn_file_actions_adddup2(&actions, stream, 1)
+        posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        sigaddset(&signals, SIGPIPE)
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        // A group of its own: a Ctrl-C in the terminal is for the tests; the server follows them.
+        var flags = CInt(POSIX_SPAWN_SETPGROUP) | CInt(POSIX_SPAWN_SETSIGMASK) | CInt(POSIX_SPAWN_SETSIGDEF)
+        #if canImport(Darwin)
+            flags |= CInt(POSIX_SPAWN_CLOEXEC_DEFAULT)
+        #else
+            closeFrom(3, in: &actions)
+        #endif
+        posix_spawnattr_setflags(&attributes, Int16(flags))
+
+        var argv: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
+        defer { for pointer in argv { free(pointer) } }
+        argv.append(nil)
+        var pid: pid_t = 0
+        let code = posix_spawn(&pid, "/bin/sh", &actions, &attributes, argv, environ)
+        guard code == 0 else { throw .system("posix_spawn /bin/sh", code) }
+        return pid
+    }
+}
+
+#if !canImport(Darwin)
+    /// Glibc has had the function since 2.34, but hides its declaration from Swift. Without it, the usual range must do.
+    private func closeFrom(_ first: CInt, in actions: inout posix_spawn_file_actions_t) {
+        typealias Function = @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt
+        if let symbol = dlsym(nil, "posix_spawn_file_actions_addclosefrom_np") {
+            _ = unsafeBitCast(symbol, to: Function.self)(&actions, first)
+        } else {
+            for descriptor in first..<1024 { posix_spawn_file_actions_addclose(&actions, descriptor) }
+        }
+    }
+#endif
+
+/// `close(2)`, where a method of the same name is nearer.
+private func close_(_ descriptor: CInt) {
+    close(descriptor)
+}

@@ -15,6 +15,7 @@ let package = Package(
         .package(name: "swift-redis-locks", path: ".."),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.5.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
     ],
     targets: [
@@ -26,6 +27,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "RedisLocks", package: "swift-redis-locks"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system", condition: .when(platforms: [.linux])),
             ]
         ),
         .executableTarget(
@@ -37,12 +39,25 @@ let package = Package(
                 .product(name: "RedisLocks", package: "swift-redis-locks"),
             ]
         ),
+        // The root package's fixtures are no product of it; the folder is a link to them. Only the files that need nothing
+        // of the root's insides.
+        .target(
+            name: "TestSupport",
+            path: "Tests/TestSupport",
+            sources: [
+                "POSIX.swift", "ProcessSupervisor.swift", "RESPClient.swift", "RedisTestServer.swift",
+                "TemporaryDirectory.swift", "WaitUntil.swift",
+            ]
+        ),
         .testTarget(
             name: "RedislockTests",
             dependencies: [
                 "RedislockKit",
+                "TestSupport",
                 "redislock",
+                .product(name: "RedisLocks", package: "swift-redis-locks"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system", condition: .when(platforms: [.linux])),
             ]
         ),
     ],

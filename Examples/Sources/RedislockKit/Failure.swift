@@ -13,18 +13,15 @@ package struct Failure: Error, Sendable, Equatable {
 
     /// What a failed lock operation means for the exit status.
     package init(_ error: LockError) {
-        self.init(ExitStatus(error.code), error.description)
-    }
-}
-
-extension ExitStatus {
-    init(_ code: LockError.Code) {
-        switch code {
-        case .waitTimedOut, .overloaded: self = .notObtained
-        case .quorumUnreachable, .fencingUnavailable: self = .unreachable
-        case .misconfigured: self = .configuration
-        case _ where code.leaseLossReason != nil: self = .leaseLost
-        default: self = .software
-        }
+        let status: ExitStatus =
+            switch error.code {
+            case .waitTimedOut: .notObtained
+            case .quorumUnreachable, .fencingUnavailable: .unreachable
+            // No node was asked: what is wrong was typed.
+            case .misconfigured: error.nodes.isEmpty ? .usage : .configuration
+            case let code where code.leaseLossReason != nil: .leaseLost
+            default: .software
+            }
+        self.init(status, error.description)
     }
 }

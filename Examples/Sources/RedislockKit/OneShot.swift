@@ -50,7 +50,8 @@ package struct OneShot: Sendable {
         do {
             locks = try RedisLocks(.node(node), configuration: configuration, logger: logger)
         } catch {
-            return (.usage, Failure(.usage, error.description).sentence)
+            let failure = Failure(error)
+            return (failure.status, failure.sentence)
         }
         let result: (status: ExitStatus, sentence: String?)
         do {

@@ -6,9 +6,10 @@ struct BreakCommand: Operation {
         commandName: "break",
         abstract: "Takes a lock from its holder.",
         discussion: """
-            For a holder that hangs and cannot be stopped where it runs. The holder learns of it at its next renewal, within a
-            third of its ttl; until then two may believe that they hold the lock, and only the fencing token tells them apart.
-            The fencing counter is never removed, so the next holder's token is greater.
+            For a holder that hangs and cannot be stopped where it runs. It learns of it
+            at its next renewal, within a third of its ttl; until then two may believe
+            that they hold the lock, and only the fencing token tells them apart. The
+            fencing counter is never removed, so the next holder's token is greater.
 
             Without --yes it only says what it would do and exits with status 64.
 

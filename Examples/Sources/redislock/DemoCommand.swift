@@ -6,11 +6,14 @@ struct DemoCommand: Operation {
         commandName: "demo",
         abstract: "Shows live contention for one lock, and what happens when a holder freezes or loses it.",
         discussion: """
-            Three tasks with connections of their own and one separate process increment a number under one lock on the given
-            node. One holder is frozen past its lease and tries to write late; another has its lock broken. The summary says
-            whether an update was lost. The key is random, and nothing is left behind but its fencing counter, which expires.
+            Three tasks with connections of their own and one separate process add to a
+            number under one lock. One holder is frozen past its lease and tries to
+            write late; another has its lock broken. The summary says whether an update
+            was lost. The key is random; all that stays is its fencing counter, which
+            expires.
 
-            EXIT STATUS: 0 when no update was lost and all tokens rose, 1 when not; else as redislock run.
+            EXIT STATUS
+              0 when no update was lost and all tokens rose, 1 when not; else as for run.
             """
     )
 

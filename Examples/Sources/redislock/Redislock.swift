@@ -34,8 +34,12 @@ struct Redislock: ParsableCommand {
             leave(failure.status)
         } catch {
             guard exitCode(for: error) != .success else { exit(withError: error) }
-            // One line, as for every other failure; the parser's own message is followed by the usage.
-            Console.complain(Failure(.usage, message(for: error)).sentence + " (see redislock --help)")
+            // One line, as for every other failure; the parser would print the usage, too.
+            let subcommand = CommandLine.arguments.dropFirst().first { name in
+                configuration.subcommands.contains { $0.configuration.commandName == name }
+            }
+            let help = ["redislock", subcommand, "--help"].compactMap(\.self).joined(separator: " ")
+            Console.complain(Failure(.usage, message(for: error)).sentence + " (see \(help))")
             leave(.usage)
         }
     }
@@ -56,7 +60,7 @@ struct Job {
 
     func perform() -> Never {
         let relay = receive.map { _ in SignalRelay.install() }
-        Task {
+        Task { [run] in
             let (status, sentence) = await run()
             if let sentence { Console.complain(sentence) }
             leave(status)

@@ -5,46 +5,52 @@ struct RunCommand: Operation {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Runs a command while holding a lock.",
-        usage: "redislock run --node <url> --key <key> [options] -- <command> [<argument> ...]",
+        usage: "redislock run [options] --key <key> -- <command> [<argument> ...]",
         discussion: """
-            Waits for the lock, runs the command, keeps the lock alive while it runs and releases it when it ends.
-            Standard input, output, error, other open files and the terminal are the command's as they were redislock's.
+            Waits for the lock, runs the command, keeps the lock alive while it runs and
+            releases it when it ends. Standard input, output and error, other open files
+            and the terminal are the command's as they were redislock's.
 
-            Nightly job on one of many machines, skipped where another one has it:
-              redislock run --node redis://redis:6379 --key nightly --wait 0s -- ./nightly.sh
+            A nightly job on one of many machines, skipped where another one has it:
+              redislock run --node redis://redis --key nightly --wait 0s -- ./nightly
 
-            Deployments one after the other, each waiting up to ten minutes for its turn:
-              redislock run --key deploy --wait 10m -- sh -c 'exec ./deploy.sh "$REDISLOCK_FENCING_TOKEN"'
+            Deployments one after the other, each waiting up to ten minutes:
+              redislock run --node redis://redis --key deploy --wait 10m -- ./deploy
 
             DURATIONS are written 500ms, 0.5s, 10s, 2m, 1h.
 
             THE COMMAND'S ENVIRONMENT
-              REDISLOCK_KEY            the lock's name
-              REDISLOCK_FENCING_TOKEN  an integer greater than that of every earlier holder: pass it to what the command
-                                       writes to, and let that refuse a token smaller than the last one it saw
-              REDISLOCK_DEADLINE       when the lock ends if it is never renewed, in Unix milliseconds, as of the start;
-                                       redislock renews it every third of the ttl, so a running command usually has longer
-            REDISLOCK_NODES (comma-separated) stands in for --node.
+              REDISLOCK_KEY            The lock's name.
+              REDISLOCK_FENCING_TOKEN  An integer, greater than that of every holder
+                                       before. Pass it to what the command writes to,
+                                       and let that refuse smaller ones than it saw.
+              REDISLOCK_DEADLINE       When the lock would end if it were never
+                                       renewed, in Unix milliseconds, as of the
+                                       start. It is renewed every third of the ttl.
+              REDISLOCK_NODES stands in for --node; commas between several URLs.
 
             EXIT STATUS
-              that of the command; 128+n when signal n ended it, or ended redislock before it began
+              The command's own; 128+n when signal n ended it, or came before it began.
               64   bad arguments, a bad URL among them
               69   Redis cannot be reached
               70   an error in redislock
               74   the lock was lost while the command ran; the command was ended
               75   somebody else held the lock during the whole --wait
-              78   Redis refuses the credentials, lacks a permission, or has settings that no lock survives
+              78   Redis refuses the credentials, lacks a permission, or has settings
+                   that no lock survives
               126  the command cannot be executed
               127  the command was not found
-            Except for the command's own statuses, one line on stderr says why.
+              One line on stderr says why, unless the status is the command's own.
 
             SIGNALS
-            INT, TERM, HUP, QUIT, USR1 and USR2 are passed on to the command, and redislock goes on to wait for it. Ctrl-C
-            and Ctrl-\\ reach the command directly. When the lock is lost the command gets TERM, and KILL after --grace.
-            Only the command itself gets them: use exec in shell wrappers.
-            If redislock is killed (kill -9, out of memory), the lock ends by itself after at most --ttl. On Linux the command
-            then gets TERM at once, unless it runs as another user (sudo). A command that goes on regardless runs without the
-            lock: only the fencing token protects against it.
+              INT, TERM, HUP, QUIT, USR1 and USR2 are passed on to the command, and
+              redislock waits for its end. Ctrl-C reaches the command by itself. When
+              the lock is lost the command gets TERM, and KILL after --grace. Only the
+              command itself gets these signals: use exec in shell wrappers.
+              When redislock is killed (kill -9, out of memory), the lock ends after at
+              most --ttl. On Linux the command gets TERM at once, unless it runs as
+              another user (sudo). If it goes on, it does so without the lock (unlike
+              under flock), and only the fencing token protects from it.
             """
     )
 
@@ -53,7 +59,7 @@ struct RunCommand: Operation {
 
     @Option(
         help: ArgumentHelp(
-            "How long the lock outlives a redislock that vanishes: 100ms to 60s. Not a limit on the command.",
+            "How long the lock outlives a redislock that vanishes: 100ms to 60s; default 10s. No limit on the command.",
             discussion: "Shorter lets others go on sooner after a crash; longer survives longer outages of Redis.",
             valueName: "duration"
         ),
@@ -62,14 +68,14 @@ struct RunCommand: Operation {
     var ttl = Duration.seconds(10)
 
     @Option(
-        help: ArgumentHelp("How long to wait for the lock. 0s tries once.", valueName: "duration"),
+        help: ArgumentHelp("How long to wait for the lock; default 30s. 0s tries once.", valueName: "duration"),
         transform: duration
     )
     var wait = Duration.seconds(30)
 
     @Option(
         help: ArgumentHelp(
-            "How long the command may take to end after TERM when the lock is lost; then KILL.", valueName: "duration"),
+            "How long the command may take to end after TERM when the lock is lost; default 5s.", valueName: "duration"),
         transform: duration
     )
     var grace = Duration.seconds(5)

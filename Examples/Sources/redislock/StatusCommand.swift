@@ -14,8 +14,10 @@ struct StatusCommand: Operation {
 
             With --json, one object on stdout:
               { "key": "nightly", "state": "held" | "free" | "unknown",
-                "nodes": [ { "node": "redis://host:6379", "state": "held", "remaining_ms": 7412 | null,
-                             "fence": 1795476033000001 | null, "problem": null | "why it could not be asked" } ] }
+                "nodes": [ { "node": "redis://host:6379", "state": "held",
+                             "remaining_ms": 7412 | null,
+                             "fence": 1795476033000001 | null,
+                             "problem": "why it could not be asked" | null } ] }
             """
     )
 

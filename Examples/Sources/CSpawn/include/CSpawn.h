@@ -13,8 +13,8 @@
 ///
 /// Returns 0 and sets `*pid`, or the errno of what failed (exec included), and then there is no child to wait for.
 int cspawn_start(
-    char *const _Nonnull argv[_Nonnull],
-    char *const _Nonnull variables[_Nonnull],
+    char *const _Nullable argv[_Nonnull],
+    char *const _Nullable variables[_Nonnull],
     pid_t *_Nonnull pid
 );
 

@@ -62,8 +62,8 @@ package final class RunSession: Sendable {
         do {
             locks = try RedisLocks(.node(request.node), configuration: configuration, logger: logger)
         } catch {
-            // Nothing has been asked of a server yet, so what is wrong is what was typed.
-            return (.usage, Failure(.usage, error.description).sentence)
+            let failure = Failure(error)
+            return (failure.status, failure.sentence)
         }
         let result = await hold(locks)
         await locks.shutdown()

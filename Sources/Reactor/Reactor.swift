@@ -77,6 +77,14 @@ package final class Reactor: SerialExecutor, TaskExecutor, TimerScheduler {
         isOnReactor
     }
 
+    /// Whether nothing is queued besides the work that asks: tests advance their clock when all is said and done.
+    ///
+    /// Timers and descriptors do not count.
+    package var isQuiet: Bool {
+        checkIsolated()
+        return loop.jobs.isEmpty && loop.endOfTurn.isEmpty && inbox.withLock { $0.jobs.isEmpty }
+    }
+
     // MARK: Time, descriptors and the end of a turn
 
     package var now: ContinuousClock.Instant { .now }

@@ -1,0 +1,180 @@
+import Logging
+import Reactor
+import Synchronization
+
+/// What a client and its leases share; the last of them to go closes the connections and stops the thread.
+final class LockCore: Sendable {
+    let engine: LockEngine
+    let configuration: RedisLocks.Configuration
+    let nodeCount: Int
+    let observer: LockObserver
+    private let isShutDown = Mutex(false)
+
+    init(configuration: RedisLocks.Configuration, nodes: Int, logger: Logger, runtime: LockRuntime) {
+        self.configuration = configuration
+        nodeCount = nodes
+        let observer = LockObserver(logger: logger)
+        self.observer = observer
+        engine = LockEngine(
+            runtime: runtime,
+            settings: EngineSettings(
+                connectTimeout: configuration.connectTimeout, maximumWaiters: configuration.maximumWaiters,
+                shutdownGrace: configuration.shutdownGrace),
+            report: { observer.post($0) })
+    }
+
+    deinit {
+        observer.finish()
+        guard !isShutDown.withLock({ $0 }) else { return }
+        let engine = engine
+        engine.runtime.reactor.execute { engine.assumeIsolated { $0.closeNow() } }
+        engine.runtime.reactor.stop()
+    }
+
+    func shutdown() async {
+        await engine.close()
+        isShutDown.withLock { $0 = true }
+        await engine.runtime.reactor.stopAndWait()
+        observer.finish()
+    }
+
+    // MARK: Acquire, hold, release
+
+    func acquire(
+        _ names: [String], ttl: Duration?, wait: Wait?, hasBody: Bool
+    ) async throws(LockError) -> Lease {
+        let terms = try configuration.terms(names: configuration.names(names), ttl: ttl, nodes: nodeCount)
+        try HeldLocks.refuseReentry(of: terms.names, in: self)
+        let budget = (wait ?? configuration.wait).budget
+        let result = await observer.acquiring(terms.nameStrings) {
+            await engine.acquire(terms, wait: budget, hasBody: hasBody)
+        }
+        switch result {
+        case .granted(let grant): return Lease(handle: LeaseHandle(core: self, grant: grant))
+        case .failed(let error): throw error
+        }
+    }
+
+    /// `nil` when somebody else holds it.
+    func acquireIfAvailable(_ name: String, ttl: Duration?, hasBody: Bool) async throws(LockError) -> Lease? {
+        do {
+            return try await acquire([name], ttl: ttl, wait: .upTo(.zero), hasBody: hasBody)
+        } catch  where error.code == .waitTimedOut {
+            return nil
+        }
+    }
+
+    /// Untyped throws say "cancelled" the way the rest of the language does.
+    func throwingCancellation<Result>(_ body: () async throws(LockError) -> Result) async throws -> Result {
+        do {
+            return try await body()
+        } catch  where error.code == .cancelled {
+            throw CancellationError()
+        }
+    }
+
+    /// Runs `body` in a child task that is cancelled when the lease is lost, then releases.
+    func hold<Result: Sendable>(
+        _ lease: Lease, _ body: @escaping @Sendable (Lease) async throws -> Result
+    ) async throws -> Result {
+        let outcome: Swift.Result<Result, any Error>
+        do {
+            async let result = HeldLocks.run(under: lease, in: self) {
+                try await TaskCanceller.run(cancelledBy: lease.handle.state) { try await body(lease) }
+            }
+            outcome = .success(try await result)
+        } catch {
+            outcome = .failure(error)
+        }
+        // A body may release its lease itself; there is nothing left to do then.
+        guard lease.handle.claimRelease() else { return try outcome.get() }
+        if case .lost(let reason) = await release(lease.handle) {
+            // Cancellation is what the loss does to a body: not an error of its own.
+            let bodyError = outcome.error.flatMap { $0 is CancellationError ? nil : $0 }
+            throw LockError.lostLease(lease.names, reason, bodyError: bodyError)
+        }
+        return try outcome.get()
+    }
+
+    func release(_ handle: LeaseHandle) async -> ReleaseResult {
+        let result = await engine.release(handle.id)
+        observer.released(handle.names, result, held: handle.now - handle.acquired)
+        return result
+    }
+
+    // MARK: Nodes
+
+    func connect() async throws(LockError) {
+        let responses = await engine.connect()
+        let labels = await engine.nodeLabels()
+        guard !responses.isEmpty else { throw .closedClient([]) }
+        let reports = zip(labels, responses).map { label, response in
+            NodeReport(node: label, outcome: response.failure?.outcome ?? .won)
+        }
+        let tolerable = (nodeCount - 1) / 2
+        let failures = responses.compactMap(\.failure)
+        guard failures.count > tolerable || failures.contains(where: { $0.effect == .permanent }) else { return }
+        if failures.contains(where: { $0.effect == .permanent }) { throw .refusedByNodes(reports) }
+        throw LockError(
+            .quorumUnreachable, "Too few lock nodes can be reached; check that they run.", nodes: reports)
+    }
+
+    func status(of name: String) async throws(LockError) -> LockStatus {
+        let lockName = try LockName(name)
+        let responses = await engine.ask(.inspect(lockName), timeout: configuration.connectTimeout)
+        let labels = await engine.nodeLabels()
+        guard !responses.isEmpty else { throw .closedClient([name]) }
+        return LockStatus(name: name, nodes: zip(labels, responses).map { LockStatus.Node(label: $0, response: $1) })
+    }
+
+    func breakLock(_ name: String) async throws(LockError) -> Bool {
+        let lockName = try LockName(name)
+        let responses = await engine.ask(.breakLock(lockName), timeout: configuration.connectTimeout)
+        let labels = await engine.nodeLabels()
+        guard !responses.isEmpty else { throw .closedClient([name]) }
+        let failures = responses.compactMap(\.failure)
+        guard failures.count <= (nodeCount - 1) / 2 else {
+            let reports = zip(labels, responses).map { label, response in
+                NodeReport(node: label, outcome: response.failure?.outcome ?? .won)
+            }
+            if failures.contains(where: { $0.effect == .permanent }) { throw .refusedByNodes(reports, names: [name]) }
+            throw LockError(
+                .quorumUnreachable, "Too few nodes answered to break the lock \([name].quoted).", names: [name],
+                nodes: reports)
+        }
+        return responses.contains { if case .reply(.released(1...)) = $0 { true } else { false } }
+    }
+}
+
+extension NodeResponse {
+    var failure: NodeFailure? {
+        if case .failure(let failure) = self { failure } else { nil }
+    }
+}
+
+extension Result {
+    fileprivate var error: Failure? {
+        if case .failure(let error) = self { error } else { nil }
+    }
+}
+
+extension LockStatus.Node {
+    fileprivate init(label: String, response: NodeResponse) {
+        switch response {
+        case .reply(.inspected(let isHeld, let remaining, let fence)):
+            let state = isHeld ? State.held(remaining: remaining.map { .milliseconds($0) }) : .free
+            self.init(node: label, state: state, fence: fence)
+        case .reply:
+            self.init(node: label, state: .unknown("answered something else than was asked"), fence: nil)
+        case .failure(let failure):
+            self.init(node: label, state: .unknown(failure.outcome.phrase), fence: nil)
+        }
+    }
+}
+
+extension NodeReport.Outcome {
+    /// The outcome without the node's name.
+    var phrase: String {
+        String(NodeReport(node: "", outcome: self).description.dropFirst(2))
+    }
+}

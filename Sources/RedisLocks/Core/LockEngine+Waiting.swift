@@ -1,0 +1,193 @@
+import Reactor
+
+typealias TimerReference = TimerID
+
+/// Standing in line, trying, backing off, giving up.
+extension LockEngine {
+    func admit(_ waiter: Waiter, mayQueue: Bool) {
+        guard waiters.count < settings.maximumWaiters else {
+            waiter.continuation.resume(
+                returning: .failed(.tooManyWaiters(waiter.terms.nameStrings, settings.maximumWaiters)))
+            return
+        }
+        guard mayQueue || line.isFree(waiter.terms.names) else {
+            waiter.continuation.resume(returning: .failed(.stillHeld(waiter, at: now, heldHere: true)))
+            return
+        }
+        waiters[waiter.id] = waiter
+        updateDemand()
+        if line.join(waiter.id, names: waiter.terms.names) {
+            whenReady { self.attempt(waiter) }
+        } else {
+            schedule(waiter, at: waiter.budgetEnd) { self.giveUp(waiter) }
+        }
+    }
+
+    /// Lets those try who are first in line now.
+    func advance(_ ids: [WaitLine.ID]) {
+        for id in ids {
+            guard let waiter = waiters[id] else { continue }
+            unschedule(waiter)
+            whenReady { self.attempt(waiter) }
+        }
+    }
+
+    func cancelWaiter(_ id: WaitLine.ID) {
+        guard let waiter = waiters[id] else { return }
+        fail(waiter, .cancelledWait(waiter.terms.nameStrings))
+    }
+
+    /// The budget is spent.
+    func giveUp(_ waiter: Waiter) {
+        switch waiter.refusal {
+        case .unreachable, .late: fail(waiter, .unreachable(waiter, at: now))
+        case .fencingUnavailable: fail(waiter, .noFencing(waiter))
+        case .misconfigured: fail(waiter, .refusedByNodes(waiter))
+        case .contended: fail(waiter, .stillHeld(waiter, at: now, heldHere: false))
+        case nil: fail(waiter, .stillHeld(waiter, at: now, heldHere: true))
+        }
+    }
+
+    /// Answers the waiter, and cleans up behind an attempt that is under way.
+    func fail(_ waiter: Waiter, _ error: LockError) {
+        guard waiters.removeValue(forKey: waiter.id) != nil else { return }
+        unschedule(waiter)
+        if let attempt = waiter.attempt { abandon(attempt, of: waiter) }
+        waiter.attempt = nil
+        waiter.continuation.resume(returning: .failed(error))
+        advance(line.leave(waiter.id))
+        updateDemand()
+    }
+
+    // MARK: Attempts
+
+    func attempt(_ waiter: Waiter) {
+        guard waiters[waiter.id] != nil, waiter.attempt == nil else { return }
+        waiter.attempts += 1
+        let terms = waiter.terms
+        let request = AcquireRequest(
+            names: terms.names, owner: OwnerID(using: &generator), ttl: terms.ttl.milliseconds,
+            granularityMicroseconds: terms.granularityMicroseconds, counterExpiry: terms.counterExpiry.milliseconds)
+        let machine = AcquireMachine(nodes: nodes.count, terms: terms, start: now)
+        let attempt = Attempt(request: request, machine: machine, now: now, nodes: nodes.count)
+        waiter.attempt = attempt
+        for index in nodes.indices { send(attempt, of: waiter, to: index) }
+    }
+
+    private func send(_ attempt: Attempt, of waiter: Waiter, to index: Int) {
+        nodes[index].send(.acquire(attempt.request), deadline: now + waiter.terms.nodeTimeout) { response in
+            self.acquireAnswered(attempt, of: waiter, by: index, with: response)
+        }
+    }
+
+    private func acquireAnswered(_ attempt: Attempt, of waiter: Waiter, by index: Int, with response: NodeResponse) {
+        guard !attempt.isAbandoned else { return }
+        attempt.latencies[index] = now - attempt.sent
+        if retriesAlone(attempt, of: waiter, after: response) { return }
+        perform(attempt.machine.acquireAnswered(by: index, with: response, at: now), for: attempt, of: waiter)
+    }
+
+    /// A lone node whose answer got lost is asked again with the same owner value: "already ours" is then the answer.
+    ///
+    /// At least once, and until the budget ends or the ttl has passed since the first request.
+    private func retriesAlone(_ attempt: Attempt, of waiter: Waiter, after response: NodeResponse) -> Bool {
+        guard nodes.count == 1, case .failure(let failure) = response else { return false }
+        let isUncertain = failure.effect == .ambiguous || (attempt.retries > 0 && failure.effect == .notApplied)
+        guard isUncertain else { return false }
+        let end = min(waiter.budgetEnd, attempt.firstSend + waiter.terms.ttl)
+        guard attempt.retries == 0 || now < end else { return false }
+        attempt.retries += 1
+        if attempt.retries == 1 {
+            resend(attempt, of: waiter)
+        } else {
+            let delay = BackOff.delay(failures: attempt.retries, hint: nil, using: &generator)
+            schedule(waiter, at: min(now + delay, max(end, now))) { self.resend(attempt, of: waiter) }
+        }
+        return true
+    }
+
+    private func resend(_ attempt: Attempt, of waiter: Waiter) {
+        guard !attempt.isAbandoned else { return }
+        attempt.machine.resent(at: now)
+        attempt.sent = now
+        send(attempt, of: waiter, to: 0)
+    }
+
+    private func perform(_ action: AcquireMachine.Action, for attempt: Attempt, of waiter: Waiter) {
+        switch action {
+        case .wait: break
+        case .confirm(let indices, let top):
+            for index in indices {
+                let request = NodeRequest.confirm(
+                    names: waiter.terms.names, owner: attempt.owner, top: top,
+                    counterExpiry: waiter.terms.counterExpiry.milliseconds)
+                nodes[index].send(request, deadline: now + waiter.terms.nodeTimeout) { response in
+                    guard !attempt.isAbandoned else { return }
+                    let action = attempt.machine.confirmAnswered(by: index, top: top, with: response, at: self.now)
+                    self.perform(action, for: attempt, of: waiter)
+                }
+            }
+        case .granted(let top, let deadline): grant(waiter, attempt, top: top, deadline: deadline)
+        case .refused(let refusal): refuse(waiter, attempt, refusal)
+        }
+    }
+
+    private func grant(_ waiter: Waiter, _ attempt: Attempt, top: Int64, deadline: ContinuousClock.Instant) {
+        waiters[waiter.id] = nil
+        unschedule(waiter)
+        let timings = zip(attempt.machine.reports(labels: labels), attempt.latencies)
+            .map { NodeTiming(report: $0, latency: $1) }
+        let state = LeaseState(names: waiter.terms.names, token: top, deadline: deadline)
+        let lease = LeaseRecord(
+            id: waiter.id, terms: waiter.terms, owner: attempt.owner, top: top, state: state, hasBody: waiter.hasBody,
+            latestDeadline: waiter.terms.maximumHold.map { attempt.sent + $0 },
+            nextRenewal: attempt.sent + jittered(waiter.terms.renewalInterval))
+        keep(lease)
+        waiter.continuation.resume(
+            returning: .granted(
+                Grant(
+                    id: waiter.id, state: state, attempts: waiter.attempts, waited: now - waiter.started, nodes: timings
+                )))
+    }
+
+    private func refuse(_ waiter: Waiter, _ attempt: Attempt, _ refusal: AcquireMachine.Refusal) {
+        abandon(attempt, of: waiter)
+        waiter.attempt = nil
+        waiter.refusal = refusal
+        waiter.reports = attempt.machine.reports(labels: labels)
+        if refusal == .misconfigured { return giveUp(waiter) }
+        guard now < waiter.budgetEnd else { return giveUp(waiter) }
+        var hint: Duration?
+        if case .contended(let known) = refusal { hint = known }
+        let delay = BackOff.delay(failures: waiter.attempts, hint: hint, using: &generator)
+        schedule(waiter, at: min(now + delay, waiter.budgetEnd)) { self.attempt(waiter) }
+    }
+
+    /// Forgets the attempt. RELEASE goes behind its ACQUIRE on the same connection, so nothing of it stays.
+    private func abandon(_ attempt: Attempt, of waiter: Waiter) {
+        attempt.isAbandoned = true
+        releaseQuietly(
+            waiter.terms.names, owner: attempt.owner, at: attempt.machine.nodesToRelease, ttl: waiter.terms.ttl)
+    }
+
+    // MARK: Timers
+
+    /// A waiter has one timer: its budget while it stands in line, its next try otherwise.
+    private func schedule(_ waiter: Waiter, at deadline: ContinuousClock.Instant, _ action: @escaping () -> Void) {
+        unschedule(waiter)
+        waiter.timer = runtime.timers.schedule(at: deadline) {
+            waiter.timer = nil
+            action()
+        }
+    }
+
+    private func unschedule(_ waiter: Waiter) {
+        if let timer = waiter.timer { runtime.timers.cancel(timer) }
+        waiter.timer = nil
+    }
+
+    /// A tenth more or less, so that a fleet that started together does not renew together.
+    func jittered(_ duration: Duration) -> Duration {
+        duration * Double.random(in: 0.9...1.1, using: &generator)
+    }
+}

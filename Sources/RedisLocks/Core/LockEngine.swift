@@ -1,0 +1,186 @@
+import Reactor
+
+/// The shell around the lock's state machines: sends what they decide, on one executor.
+///
+/// Everything a lock does between the caller's request and the answer happens here, on the Reactor: fan-out, replies,
+/// timers, renewal. A caller crosses threads once each way. Nothing of the user's runs here.
+package actor LockEngine {
+    nonisolated let runtime: LockRuntime
+    package nonisolated var unownedExecutor: UnownedSerialExecutor { runtime.reactor.asUnownedSerialExecutor() }
+
+    let settings: EngineSettings
+    /// Tells the world outside what happened. Called on the Reactor: must only pass it on.
+    let report: @Sendable (EngineEvent) -> Void
+
+    var nodes: [any LockNode] = []
+    var labels: [String] = []
+    var readiness = Readiness.unknown
+    var isClosing = false
+    var isClosed = false
+    var generator = SystemRandomNumberGenerator()
+
+    var lastID: WaitLine.ID = 0
+    var line = WaitLine()
+    var waiters: [WaitLine.ID: Waiter] = [:]
+    var leases: [WaitLine.ID: LeaseRecord] = [:]
+    /// Goes off when the last lease with a body is released during shutdown.
+    var onLeasesGone: (() -> Void)?
+
+    /// Whether the nodes have had the time of a connection attempt to get ready: the first request may take longer.
+    enum Readiness {
+        case unknown
+        case connecting(waiting: [() -> Void])
+        case known
+    }
+
+    package init(
+        runtime: LockRuntime, settings: EngineSettings, report: @escaping @Sendable (EngineEvent) -> Void
+    ) {
+        self.runtime = runtime
+        self.settings = settings
+        self.report = report
+    }
+
+    var now: ContinuousClock.Instant { runtime.timers.now }
+
+    func nextID() -> WaitLine.ID {
+        lastID += 1
+        return lastID
+    }
+
+    // MARK: Requests from outside
+
+    /// Waits for the names and takes them.
+    package func acquire(_ terms: LockTerms, wait: Duration, hasBody: Bool) async -> AcquireResult {
+        if isClosing { return .failed(.closedClient(terms.nameStrings)) }
+        openNodes()
+        let id = nextID()
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let waiter = Waiter(
+                    id: id, terms: terms, started: now, budgetEnd: now + wait, hasBody: hasBody,
+                    continuation: continuation)
+                admit(waiter, mayQueue: wait > .zero)
+            }
+        } onCancel: {
+            // Runs behind the job that admits the waiter, which does not suspend before it has done so.
+            runtime.reactor.execute {
+                self.assumeIsolated { $0.cancelWaiter(id) }
+            }
+        }
+    }
+
+    /// Gives the names back. Not cancellable, bounded in time.
+    package func release(_ id: WaitLine.ID) async -> ReleaseResult {
+        guard let lease = leases.removeValue(forKey: id) else { return .notHeld }
+        return await withCheckedContinuation { continuation in
+            end(lease) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// The holder threw its lease away: release it, and say so, for that is a mistake in the program.
+    package func abandon(_ id: WaitLine.ID) {
+        guard let lease = leases.removeValue(forKey: id) else { return }
+        report(.leaseAbandoned(names: lease.terms.nameStrings))
+        end(lease) { _ in }
+    }
+
+    /// Connects and probes every node. Answers what each of them said.
+    package func connect() async -> [NodeResponse] {
+        if isClosing { return [] }
+        openNodes()
+        return await ask(.ping, timeout: settings.connectTimeout)
+    }
+
+    /// Asks every node, and waits for all of them.
+    package func ask(_ request: NodeRequest, timeout: Duration) async -> [NodeResponse] {
+        if isClosing { return [] }
+        openNodes()
+        let answers = makeAnswers()
+        return await withCheckedContinuation { continuation in
+            for (index, node) in nodes.enumerated() {
+                node.send(request, deadline: now + timeout) { response in
+                    answers.add(response, from: index)
+                    if answers.isComplete { continuation.resume(returning: answers.responses) }
+                }
+            }
+        }
+    }
+
+    /// The nodes' addresses, without credentials.
+    package func nodeLabels() -> [String] {
+        if !isClosing { openNodes() }
+        return labels
+    }
+
+    // MARK: Nodes
+
+    func openNodes() {
+        guard nodes.isEmpty, !isClosed else { return }
+        nodes = runtime.makeNodes()
+        labels = nodes.map(\.label)
+        for node in nodes {
+            let label = node.label
+            node.onEvent = { [report] event in report(.node(label, event)) }
+        }
+    }
+
+    /// Runs `action` when the nodes are connected or have had their time for it: at once, but for the very first request.
+    func whenReady(_ action: @escaping () -> Void) {
+        switch readiness {
+        case .known: action()
+        case .connecting(let waiting): readiness = .connecting(waiting: waiting + [action])
+        case .unknown:
+            readiness = .connecting(waiting: [action])
+            let majority = nodes.count / 2 + 1
+            let answers = makeAnswers()
+            for (index, node) in nodes.enumerated() {
+                node.send(.ping, deadline: now + settings.connectTimeout) { response in
+                    answers.add(response, from: index)
+                    let isEnough = answers.count(of: .reply(.pong)) >= majority || answers.isComplete
+                    if isEnough { self.becomeReady() }
+                }
+            }
+        }
+    }
+
+    /// Made here, so that the compiler knows it to be the engine's.
+    func makeAnswers() -> Answers {
+        Answers(count: nodes.count)
+    }
+
+    private func becomeReady() {
+        guard case .connecting(let waiting) = readiness else { return }
+        readiness = .known
+        for action in waiting { action() }
+    }
+
+    /// Connections are kept up while somebody depends on them, and left alone otherwise.
+    func updateDemand() {
+        let isWanted = !leases.isEmpty || !waiters.isEmpty
+        for node in nodes { node.setWanted(isWanted) }
+    }
+
+    /// Sends and forgets: for cleaning up behind a failed attempt or a lost lease.
+    func releaseQuietly(_ names: [LockName], owner: OwnerID, at indices: some Sequence<Int>, ttl: Duration) {
+        for index in indices where nodes.indices.contains(index) {
+            // After a ttl the key is gone by itself.
+            nodes[index].send(.release(names: names, owner: owner), deadline: now + ttl) { _ in }
+        }
+    }
+}
+
+/// Gathers one answer from each node.
+final class Answers {
+    private var slots: [NodeResponse?]
+    var all: [NodeResponse?] { slots }
+
+    init(count: Int) {
+        slots = Array(repeating: nil, count: count)
+    }
+
+    func add(_ response: NodeResponse, from index: Int) { slots[index] = response }
+    var isComplete: Bool { slots.allSatisfy { $0 != nil } }
+    var responses: [NodeResponse] { slots.compactMap { $0 } }
+    func count(of response: NodeResponse) -> Int { slots.count { $0 == response } }
+}

@@ -17,8 +17,11 @@ enum Platform {
         #endif
     }
 
-    /// Starts a detached thread that runs `body`. Returns `errno` on failure, in which case `body` is dropped unrun.
-    static func startThread(_ body: @escaping @Sendable () -> Void) -> CInt {
+    /// Starts a detached thread that runs `body`, lets go of it, and then runs what it returned: whoever is told the
+    /// thread's end there finds nothing that the thread still holds.
+    ///
+    /// Returns `errno` on failure, in which case `body` is dropped unrun.
+    static func startThread(_ body: @escaping ThreadBody.Body) -> CInt {
         let box = Unmanaged.passRetained(ThreadBody(body))
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
@@ -54,25 +57,32 @@ enum Platform {
 }
 
 /// Carries a closure through `pthread_create`'s `void *`.
-private final class ThreadBody: Sendable {
-    let body: @Sendable () -> Void
+final class ThreadBody: Sendable {
+    typealias Body = @Sendable () -> (() -> Void)
 
-    init(_ body: @escaping @Sendable () -> Void) {
+    private let body: Body
+
+    init(_ body: @escaping Body) {
         self.body = body
     }
 
     #if canImport(Darwin)
-        static func run(_ argument: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-            Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().body()
+        fileprivate static func run(_ argument: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+            runAndRelease(argument)()
             return nil
         }
     #else
-        static func run(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-            guard let argument else { return nil }
-            Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().body()
+        fileprivate static func run(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+            if let argument { runAndRelease(argument)() }
             return nil
         }
     #endif
+
+    /// A function of its own, so that the box and what it captured are gone when it returns.
+    @inline(never)
+    private static func runAndRelease(_ argument: UnsafeMutableRawPointer) -> (() -> Void) {
+        Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().body()
+    }
 }
 
 /// A pipe that makes a blocked `poll` return. Portable where eventfd is not.

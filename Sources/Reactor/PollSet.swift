@@ -28,7 +28,8 @@ package protocol ReadinessHandler: AnyObject {
 /// One watched descriptor. Belongs to the Reactor's thread, like everything that can reach it.
 package final class Watch {
     fileprivate let descriptor: CInt
-    fileprivate let handler: any ReadinessHandler
+    /// Nil once removed, so that a handler that keeps its watch makes no cycle.
+    fileprivate var handler: (any ReadinessHandler)?
     fileprivate var index: Int
     /// What the descriptor is watched for; empty means errors only.
     package fileprivate(set) var interest: Readiness = []
@@ -69,9 +70,10 @@ struct PollSet {
         descriptors[watch.index].events = events
     }
 
-    mutating func remove(_ watch: Watch) {
+    /// Returns the handler, so that it is released when this access has ended: its `deinit` may come back here.
+    mutating func remove(_ watch: Watch) -> (any ReadinessHandler)? {
         let index = watch.index
-        guard index != Watch.removed else { return }
+        guard index != Watch.removed else { return nil }
         watch.index = Watch.removed
         let last = descriptors.count - 1
         if index != last {
@@ -81,42 +83,50 @@ struct PollSet {
         }
         descriptors.removeLast()
         watches.removeLast()
+        return watch.handler.take()
     }
 
     /// Waits. Returns whether the wake-up descriptor is readable, and the watches that have something to hear.
     ///
     /// An interrupted or failed `poll` is an empty answer: the loop comes round again.
-    mutating func wait(timeout: CInt) -> (wokenUp: Bool, ready: [(Watch, Readiness)]) {
+    mutating func wait(timeout: CInt) -> (wokenUp: Bool, events: [ReadyEvent]) {
         let count = poll(&descriptors, nfds_t(descriptors.count), timeout)
         guard count > 0 else { return (false, []) }
         let wokenUp = descriptors[0].revents != 0
-        var ready: [(Watch, Readiness)] = []
+        var events: [ReadyEvent] = []
         var remaining = count - (wokenUp ? 1 : 0)
         for index in 1..<descriptors.count where remaining > 0 {
             let revents = CInt(descriptors[index].revents)
             guard revents != 0, let watch = watches[index] else { continue }
             remaining -= 1
-            ready.append((watch, readiness(revents, interest: watch.interest)))
+            events.append(ReadyEvent(watch: watch, revents: revents))
         }
-        return (wokenUp, ready)
+        return (wokenUp, events)
     }
 
-    /// Tells `watch` what was seen, unless it was removed since. A hopeless descriptor is removed, lest `poll` spin on it.
-    mutating func prepareDelivery(of readiness: Readiness, to watch: Watch) -> (any ReadinessHandler)? {
-        guard watch.index != Watch.removed else { return nil }
-        if readiness.contains(.invalid) || watch.interest.isEmpty { remove(watch) }
-        return watch.handler
-    }
-
-    /// An error or hang-up is reported as readiness for whatever was asked: the next read or write will tell the reason.
-    private func readiness(_ revents: CInt, interest: Readiness) -> Readiness {
-        if revents & CInt(POLLNVAL) != 0 { return .invalid }
-        if revents & (CInt(POLLERR) | CInt(POLLHUP)) != 0 {
-            return interest.isEmpty ? [.readable, .writable] : interest
+    /// What to tell whom, judged by what is of interest now: handlers told earlier in this turn may have changed that,
+    /// and nil means that nothing is left to tell. A hopeless descriptor is removed, lest `poll` spin on it.
+    mutating func prepareDelivery(of event: ReadyEvent) -> (handler: any ReadinessHandler, readiness: Readiness)? {
+        let watch = event.watch
+        if event.revents & CInt(POLLNVAL) != 0 {
+            return remove(watch).map { ($0, .invalid) }
         }
         var readiness: Readiness = []
-        if revents & CInt(POLLIN) != 0 { readiness.insert(.readable) }
-        if revents & CInt(POLLOUT) != 0 { readiness.insert(.writable) }
-        return readiness
+        if event.revents & (CInt(POLLERR) | CInt(POLLHUP)) != 0 {
+            // Reported as readiness for whatever was asked: the next read or write will tell the reason.
+            if watch.interest.isEmpty { return remove(watch).map { ($0, [.readable, .writable]) } }
+            readiness = watch.interest
+        }
+        if event.revents & CInt(POLLIN) != 0 { readiness.insert(.readable) }
+        if event.revents & CInt(POLLOUT) != 0 { readiness.insert(.writable) }
+        readiness.formIntersection(watch.interest)
+        guard !readiness.isEmpty, let handler = watch.handler else { return nil }
+        return (handler, readiness)
     }
+}
+
+/// What `poll` said about one descriptor.
+struct ReadyEvent {
+    fileprivate let watch: Watch
+    fileprivate let revents: CInt
 }

@@ -96,7 +96,8 @@ package final class Reactor: SerialExecutor, TaskExecutor, TimerScheduler {
 
     package func cancel(_ timer: TimerID) {
         checkIsolated()
-        loop.timers.cancel(timer)
+        let action = loop.timers.cancel(timer)
+        withExtendedLifetime(action) {}
     }
 
     /// Starts to watch a descriptor, for nothing yet. The caller keeps the descriptor open until ``unwatch(_:)``.
@@ -112,7 +113,8 @@ package final class Reactor: SerialExecutor, TaskExecutor, TimerScheduler {
 
     package func unwatch(_ watch: Watch) {
         checkIsolated()
-        loop.descriptors.remove(watch)
+        let handler = loop.descriptors.remove(watch)
+        withExtendedLifetime(handler) {}
     }
 
     /// Runs `action` once after the jobs of this turn and before the reactor waits: the place to write what they queued.
@@ -154,43 +156,61 @@ package final class Reactor: SerialExecutor, TaskExecutor, TimerScheduler {
             Platform.nameCurrentThread(name)
             Platform.blockSIGPIPE()
             thread.store(Platform.currentThread, ordering: .relaxed)
-            run()
+            let waiters = run()
+            return { for waiter in waiters { waiter.resume() } }
         }
         // Tasks already depend on this executor; without a thread none of them could ever be told.
         precondition(status == 0, "No thread for the reactor \"\(name)\" (errno \(status)).")
     }
 
-    private func run() {
+    /// Returns when there is nothing left to do after ``stop()``, with those who wait for that.
+    private func run() -> [CheckedContinuation<Void, Never>] {
         while true {
-            let (batch, isStopping) = inbox.withLock { inbox in
-                defer { inbox.jobs.removeAll(keepingCapacity: false) }
-                return (inbox.jobs, inbox.isStopping)
-            }
-            loop.jobs.append(contentsOf: batch)
+            let isStopping = takeJobs()
             loop.runTurn(on: self)
             if isStopping { loop.fireAllTimers() }
 
-            let mayBlock = loop.jobs.isEmpty && loop.endOfTurn.isEmpty
-            let (mayLeave, mayWait, waiters) = inbox.withLock { inbox in
-                let isIdle = inbox.jobs.isEmpty && mayBlock
-                guard isIdle && inbox.isStopping else {
-                    inbox.isSleeping = isIdle
-                    return (false, isIdle, [CheckedContinuation<Void, Never>]())
-                }
-                guard loop.timers.count == 0 else { return (false, false, []) }
-                inbox.hasThread = false
-                thread.store(0, ordering: .relaxed)
-                defer { inbox.exitWaiters.removeAll() }
-                return (true, false, inbox.exitWaiters)
+            let hasWork = !loop.jobs.isEmpty || !loop.endOfTurn.isEmpty
+            switch nextStep(hasWork: hasWork) {
+            case .leave(let waiters): return waiters
+            case .look(let mayBlock):
+                if loop.wait(block: mayBlock) { wakeUp.drain() }
             }
-            if mayLeave {
-                for waiter in waiters { waiter.resume() }
-                return
-            }
-            if loop.wait(block: mayWait) { wakeUp.drain() }
             pollReturns.wrappingAdd(1, ordering: .relaxed)
             inbox.withLock { $0.isSleeping = false }
             loop.deliver()
+        }
+    }
+
+    /// A function of its own, so that the thread keeps nothing alive that a job captured while it sleeps.
+    ///
+    /// Returns whether the reactor is to stop.
+    private func takeJobs() -> Bool {
+        let (batch, isStopping) = inbox.withLock { inbox in
+            defer { inbox.jobs.removeAll(keepingCapacity: false) }
+            return (inbox.jobs, inbox.isStopping)
+        }
+        loop.jobs.append(contentsOf: batch)
+        return isStopping
+    }
+
+    private enum NextStep {
+        case leave([CheckedContinuation<Void, Never>])
+        case look(mayBlock: Bool)
+    }
+
+    private func nextStep(hasWork: Bool) -> NextStep {
+        inbox.withLock { inbox in
+            guard inbox.jobs.isEmpty && !hasWork else { return .look(mayBlock: false) }
+            if inbox.isStopping {
+                guard loop.timers.count == 0 else { return .look(mayBlock: false) }
+                inbox.hasThread = false
+                thread.store(0, ordering: .relaxed)
+                defer { inbox.exitWaiters.removeAll() }
+                return .leave(inbox.exitWaiters)
+            }
+            inbox.isSleeping = true
+            return .look(mayBlock: true)
         }
     }
 }

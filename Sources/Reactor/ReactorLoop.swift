@@ -11,7 +11,7 @@ final class ReactorLoop {
     var timers = TimerHeap()
     var descriptors: PollSet
     var endOfTurn: [() -> Void] = []
-    private var ready: [(Watch, Readiness)] = []
+    private var events: [ReadyEvent] = []
 
     /// Jobs run before the sockets are looked at again: long enough to gather commands into one write, short enough
     /// that a flood of jobs cannot starve replies and timers.
@@ -42,17 +42,18 @@ final class ReactorLoop {
 
     /// Waits for descriptors, timers or a wake-up. Returns whether the wake-up pipe wants to be drained.
     func wait(block: Bool) -> Bool {
-        let (wokenUp, ready) = descriptors.wait(timeout: block ? pollTimeout() : 0)
-        self.ready = ready
+        let (wokenUp, events) = descriptors.wait(timeout: block ? pollTimeout() : 0)
+        self.events = events
         return wokenUp
     }
 
     /// Hands out what the last wait found, then fires what is due. Each step may cancel the next.
     func deliver() {
-        let ready = ready
-        self.ready = []
-        for (watch, readiness) in ready {
-            descriptors.prepareDelivery(of: readiness, to: watch)?.ready(readiness)
+        let events = events
+        self.events = []
+        for event in events {
+            guard let (handler, readiness) = descriptors.prepareDelivery(of: event) else { continue }
+            handler.ready(readiness)
         }
         guard timers.count > 0 else { return }
         let now = ContinuousClock.now
@@ -63,8 +64,10 @@ final class ReactorLoop {
         }
     }
 
+    /// Fires what waits now. What the actions schedule is for the next turn, so that one which always schedules another
+    /// cannot keep the jobs that would stop it from running.
     func fireAllTimers() {
-        while let action = timers.popFirst() { action() }
+        for timer in timers.waiting { timers.cancel(timer)?() }
     }
 
     /// Milliseconds until the next timer, rounded up, so that a timer is never looked at early; -1 for ever.

@@ -46,6 +46,9 @@ package struct TimerHeap {
     /// How many timers wait to fire.
     package var count: Int { actions.count }
 
+    /// How many entries are stored, those of cancelled timers among them.
+    package var storedCount: Int { entries.count }
+
     package mutating func schedule(
         at deadline: ContinuousClock.Instant,
         _ action: @escaping () -> Void
@@ -56,12 +59,16 @@ package struct TimerHeap {
         return TimerID(rawValue: lastID)
     }
 
-    package mutating func cancel(_ timer: TimerID) {
-        actions[timer.rawValue] = nil
+    /// Returns the action, so that it is released when this access has ended: what it captured may have a `deinit` that
+    /// comes back here.
+    @discardableResult
+    package mutating func cancel(_ timer: TimerID) -> (() -> Void)? {
+        let action = actions.removeValue(forKey: timer.rawValue)
         if entries.count > 64 && entries.count > actions.count * 2 {
             let living = actions
             entries = Heap(entries.unordered.filter { living[$0.id] != nil })
         }
+        return action
     }
 
     /// The instant of the earliest timer that was not cancelled.
@@ -81,9 +88,8 @@ package struct TimerHeap {
         return actions.removeValue(forKey: entries.removeMin().id)
     }
 
-    /// Takes the earliest timer out, due or not.
-    package mutating func popFirst() -> (() -> Void)? {
-        guard nextDeadline() != nil else { return nil }
-        return actions.removeValue(forKey: entries.removeMin().id)
+    /// The timers that wait, in the order in which they would fire.
+    package var waiting: [TimerID] {
+        entries.unordered.filter { actions[$0.id] != nil }.sorted().map { TimerID(rawValue: $0.id) }
     }
 }

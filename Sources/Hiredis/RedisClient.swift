@@ -8,7 +8,7 @@ import Synchronization
 package actor RedisClient {
     package nonisolated let reactor: Reactor
     private nonisolated let ownsReactor: Bool
-    private let connection: RedisConnection
+    let connection: RedisConnection
     private var observers: [UInt64: AsyncStream<RedisHealth>.Continuation] = [:]
     private var lastObserver: UInt64 = 0
 

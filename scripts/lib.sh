@@ -94,7 +94,7 @@ apt_install() {
         printf '#!/bin/sh\n# %s\nexit 101\n' "$mark" | "${sudo[@]+"${sudo[@]}"}" tee "$policy" >/dev/null
         "${sudo[@]+"${sudo[@]}"}" chmod 755 "$policy"
     fi
-    local apt=("${sudo[@]+"${sudo[@]}"}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
+    local apt=("${sudo[@]+"${sudo[@]}"}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
     "${apt[@]}" update >&2
     "${apt[@]}" install -y --no-install-recommends "$@" </dev/null >&2
 }

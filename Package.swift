@@ -52,7 +52,10 @@ let package = Package(
             ],
             resources: [.embedInCode("Scripts")]
         ),
-        .target(name: "RedisLocksTesting", dependencies: ["Reactor", "RedisLocks"]),
+        .target(
+            name: "RedisLocksTesting",
+            dependencies: ["Reactor", "RedisLocks", .product(name: "Logging", package: "swift-log")]
+        ),
 
         .target(name: "TestSupport", dependencies: ["Reactor", "Hiredis"], path: "Tests/TestSupport"),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"]),

@@ -105,6 +105,16 @@ final class Connector: LinkDelegate {
         lose(error)
     }
 
+    /// Lets go of the connection, or of the attempt at one: nobody needs it any more.
+    func release() {
+        if case .closed = state { return }
+        currentLink?.close()
+        resolver.abandon()
+        cancelTimer()
+        state = .idle
+        setHealth(.idle)
+    }
+
     func close() {
         if case .closed = state { return }
         currentLink?.close()

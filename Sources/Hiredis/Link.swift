@@ -251,15 +251,18 @@ final class Link: ReadinessHandler {
         data.map { Unmanaged<Link>.fromOpaque($0).takeUnretainedValue() }
     }
 
-    private static let replyCallback: @convention(c) (
-        UnsafeMutablePointer<redisAsyncContext>?, UnsafeMutableRawPointer?, UnsafeMutableRawPointer?
-    ) -> Void = { context, reply, _ in
-        guard let reply, let link = Link.of(context?.pointee.data), !link.isClosed else { return }
-        link.delegate?.link(link, didReceive: RedisValue(reply.assumingMemoryBound(to: redisReply.self).pointee))
-    }
+    private static let replyCallback:
+        @convention(c) (
+            UnsafeMutablePointer<redisAsyncContext>?, UnsafeMutableRawPointer?, UnsafeMutableRawPointer?
+        ) -> Void = { context, reply, _ in
+            guard let reply, let link = Link.of(context?.pointee.data), !link.isClosed else { return }
+            link.delegate?.link(link, didReceive: RedisValue(reply.assumingMemoryBound(to: redisReply.self).pointee))
+        }
 
     private static func text(of context: UnsafeMutablePointer<redisAsyncContext>) -> String {
-        let text = withUnsafeBytes(of: context.pointee.c.errstr) { RedisServerError(line: $0.prefix { $0 != 0 }).message }
+        let text = withUnsafeBytes(of: context.pointee.c.errstr) {
+            RedisServerError(line: $0.prefix { $0 != 0 }).message
+        }
         return context.pointee.c.err == 0 ? "closed" : text
     }
 }

@@ -21,7 +21,8 @@ package struct RedisConfiguration: Sendable {
 
     package init() {}
 
-    func validate() throws(RedisError) {
+    /// - Throws: ``RedisError`` `invalidURL` for settings that make no sense.
+    package func validate() throws(RedisError) {
         let durations = [
             ("connectTimeout", connectTimeout), ("backOffBase", backOffBase), ("stallBound", stallBound),
             ("keepalive", keepalive),

@@ -80,7 +80,9 @@ final class LockCore: Sendable {
         let outcome: Swift.Result<Result, any Error>
         do {
             async let result = HeldLocks.run(under: lease, in: self) {
-                try await TaskCanceller.run(cancelledBy: lease.handle.state) { try await body(lease) }
+                try await TaskCanceller.run(
+                    cancelledBy: lease.handle.state, on: self.engine.runtime.cancellationExecutor
+                ) { try await body(lease) }
             }
             outcome = .success(try await result)
         } catch {

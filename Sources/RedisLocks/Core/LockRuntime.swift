@@ -8,14 +8,19 @@ package struct LockRuntime: Sendable {
     package var timers: any TimerScheduler
     /// Makes the nodes; called once, on `reactor`.
     package var makeNodes: @Sendable () -> [any LockNode]
+    /// Where bodies are cancelled, which runs their handlers; `nil` for the global pool. Never the reactor in production; in
+    /// tests the reactor, so that they know when it has happened.
+    package var cancellationExecutor: (any TaskExecutor)?
 
     package init(
         reactor: Reactor,
         timers: any TimerScheduler,
+        cancellationExecutor: (any TaskExecutor)? = nil,
         makeNodes: @escaping @Sendable () -> [any LockNode]
     ) {
         self.reactor = reactor
         self.timers = timers
+        self.cancellationExecutor = cancellationExecutor
         self.makeNodes = makeNodes
     }
 }

@@ -18,14 +18,14 @@ final class TaskCanceller: Sendable {
 
     /// Runs `body` and cancels the current task, a child made for it, when the lease is lost.
     static func run<Result>(
-        cancelledBy state: LeaseState, _ body: () async throws -> Result
+        cancelledBy state: LeaseState, on executor: (any TaskExecutor)?, _ body: () async throws -> Result
     ) async throws -> Result {
         try await withUnsafeCurrentTask { task in
             guard let task else { return try await body() }
             let canceller = TaskCanceller(task)
             let observer = state.addObserver { event in
                 // Cancelling runs the handlers of the user's code, which must not happen on the Reactor.
-                if case .lost = event { Task { canceller.cancel() } }
+                if case .lost = event { Task(executorPreference: executor) { canceller.cancel() } }
             }
             defer {
                 state.removeObserver(observer)

@@ -73,6 +73,33 @@ package final class ManualTime: TimerScheduler {
         return hasFired
     }
 
+    /// Runs `work` on the reactor, moving the clock from timer to timer until it is done.
+    package func drive<Result: Sendable>(_ work: @escaping @Sendable () async -> Result) async -> Result {
+        let end = End()
+        return await withTaskExecutorPreference(reactor) {
+            async let result = { [changes] in
+                let result = await work()
+                end.isReached.store(true, ordering: .releasing)
+                changes.notify()
+                return result
+            }()
+            while await !hasReached(end) {
+                if await advanceToNextTimer() { continue }
+                await changes.wait { [self] in end.isReached.load(ordering: .acquiring) || pendingTimers > 0 }
+            }
+            return await result
+        }
+    }
+
+    private final class End: Sendable {
+        let isReached = Atomic(false)
+    }
+
+    private func hasReached(_ end: End) async -> Bool {
+        await settle()
+        return end.isReached.load(ordering: .acquiring)
+    }
+
     /// Waits until nothing is left to do on the reactor without the clock moving.
     package func settle() async {
         while await !onReactor({ [reactor] in reactor.isQuiet }) {}

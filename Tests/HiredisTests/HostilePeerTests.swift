@@ -81,7 +81,9 @@ struct HostilePeerTests {
         }
     }
 
-    @Test("a reply that nobody asked for ends the connection", arguments: ["+OK\r\n", ":1\r\n", "$1\r\nx\r\n", "*0\r\n", "$-1\r\n"])
+    @Test(
+        "a reply that nobody asked for ends the connection",
+        arguments: ["+OK\r\n", ":1\r\n", "$1\r\nx\r\n", "*0\r\n", "$-1\r\n"])
     func unsolicited(_ reply: String) async throws {
         let sent = Gate()
         try await FakePeer.with { peer in
@@ -150,7 +152,9 @@ struct HostilePeerTests {
         }
     }
 
-    @Test("an endless bulk or line is cut off at the limit, not buffered", arguments: ["$400000000\r\n", "+", "-", ":", "*", "$"])
+    @Test(
+        "an endless bulk or line is cut off at the limit, not buffered",
+        arguments: ["$400000000\r\n", "+", "-", ":", "*", "$"])
     func endless(_ header: String) async throws {
         try await FakePeer.with { peer in
             try peer.shakeHands()

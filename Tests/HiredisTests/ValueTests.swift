@@ -60,7 +60,9 @@ struct ValueTests {
 
     @Test(
         "and others are not taken for them",
-        arguments: [["SET", "x", "y"], ["PUBLISH", "x", "y"], ["CLIENT", "INFO"], ["CLIENT"], ["RESTORE"], ["HGET"], [""]])
+        arguments: [
+            ["SET", "x", "y"], ["PUBLISH", "x", "y"], ["CLIENT", "INFO"], ["CLIENT"], ["RESTORE"], ["HGET"], [""],
+        ])
     func keepsReplies(_ words: [String]) {
         #expect(!RedisCommand(arguments: words.map { Array($0.utf8) }).changesReplies)
     }
@@ -74,7 +76,8 @@ struct ValueTests {
             ("OOM command not allowed", .notApplied), ("BUSY x", .notApplied), ("NOSCRIPT x", .notApplied),
             ("ERR max number of clients reached", .notApplied), ("CROSSSLOT x", .misconfigured),
             ("NOAUTH x", .misconfigured), ("WRONGPASS x", .misconfigured), ("NOPERM x", .misconfigured),
-            ("DENIED x", .misconfigured), ("WRONGTYPE x", .misconfigured), ("EXHAUSTED fencing counter", .misconfigured),
+            ("DENIED x", .misconfigured), ("WRONGTYPE x", .misconfigured),
+            ("EXHAUSTED fencing counter", .misconfigured),
             ("CORRUPT fencing counter", .misconfigured), ("NOPROTO x", .misconfigured), ("EXECABORT x", .misconfigured),
             ("ERR unknown command 'WAITAOF'", .misconfigured),
             ("ERR The user executing the script can't run this command", .misconfigured),

@@ -103,7 +103,7 @@ struct LeaseLossTests {
                 #expect(result.status == 137)
                 #expect(result.wasSignalled)
                 // Nobody released it; its ttl does.
-                #expect(try server.command("EXISTS", "job") == "(integer) 1")
+                #expect(try server.command("EXISTS", "job") == "1")
             }
         }
     #endif

@@ -23,7 +23,7 @@ extension DemoStage {
 
     /// A process that stands still past its lease, `redislock` and command alike, and then goes on as if nothing had been.
     func frozenProcess(_ name: String) async throws {
-        let script = ledger.script(hold: .seconds(1), ignoresTermination: true)
+        let script = ledger.script(hold: .milliseconds(600), ignoresTermination: true)
         let end = try await runOnce(name, script: script) { child in
             narrator.say(name, "is FROZEN (SIGSTOP), lock in hand; it cannot renew its lease of \(ttl.forPeople)")
             let mine = ledger.tokens.last

@@ -7,7 +7,7 @@
 #endif
 
 /// What the operating systems spell differently.
-enum Platform {
+package enum Platform {
     /// A number that names the calling thread while it lives; never 0.
     static var currentThread: UInt {
         #if canImport(Darwin)
@@ -36,6 +36,14 @@ enum Platform {
         #endif
         if status != 0 { box.release() }
         return status
+    }
+
+    /// Starts a detached thread for work that blocks. Returns `errno` on failure, in which case `body` is dropped unrun.
+    package static func startThread(toBlockIn body: @escaping @Sendable () -> Void) -> CInt {
+        startThread {
+            body()
+            return {}
+        }
     }
 
     /// Keeps SIGPIPE from the calling thread: a write to a reset socket must be an error code, not a signal.

@@ -176,6 +176,8 @@ struct ReactorDescriptorTests {
             #expect(await log.wait(for: 2) == [0, -1])
             await reactor.perform { for watch in watches.value { reactor.setInterest(.readable, of: watch) } }
             #expect(await log.wait(for: 4) == [0, -1, 1, -1])
+            // The handlers hold the reactor, which holds what is watched.
+            await reactor.perform { for watch in watches.value { reactor.unwatch(watch) } }
         }
     }
 
@@ -184,21 +186,24 @@ struct ReactorDescriptorTests {
         try await withReactor { reactor in
             let pipes = try [TestPipe(), TestPipe()]
             let log = Record<Int>()
+            let watches = OnReactor<[Watch]>([])
             await reactor.perform {
-                let first = Handler { _ in
-                    pipes[0].read()
-                    log.append(0)
-                    let second = Handler { _ in
-                        pipes[1].read()
-                        log.append(1)
+                @Sendable func watch(_ number: Int, _ then: @escaping () -> Void) {
+                    let handler = Handler { _ in
+                        pipes[number].read()
+                        log.append(number)
+                        then()
                     }
-                    reactor.setInterest(.readable, of: reactor.watch(pipes[1].readEnd, handler: second))
+                    let watch = reactor.watch(pipes[number].readEnd, handler: handler)
+                    watches.value.append(watch)
+                    reactor.setInterest(.readable, of: watch)
                 }
-                reactor.setInterest(.readable, of: reactor.watch(pipes[0].readEnd, handler: first))
+                watch(0) { watch(1) {} }
             }
             pipes[1].write()
             pipes[0].write()
             #expect(await log.wait(for: 2) == [0, 1])
+            await reactor.perform { for watch in watches.value { reactor.unwatch(watch) } }
         }
     }
 

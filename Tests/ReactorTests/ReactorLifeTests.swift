@@ -150,7 +150,6 @@ struct ReactorLifeTests {
                 reactor.setInterest(.readable, of: watch)
                 _ = reactor.schedule(at: reactor.now + .seconds(3600)) {}
             }
-            // A turn that was under way may still come round once.
             let wakeUps = try await reactor.wakeUps(during: .seconds(1))
             #expect(wakeUps == 0)
         }

@@ -10,7 +10,7 @@ struct ValueTests {
     func goodNames(name: String) throws {
         let lockName = try LockName(name)
         #expect(lockName.bytes == Array(name.utf8))
-        #expect(String(decoding: lockName.fenceKey, as: UTF8.self) == "{\(name)}:fence")
+        #expect(lockName.fenceKeyString == "{\(name)}:fence")
     }
 
     @Test(

@@ -37,7 +37,7 @@ public final class RedisLocks: Service, Sendable {
         try configuration.check(nodes: urls.count)
         let reactor = try Self.makeReactor()
         let runtime = LockRuntime(reactor: reactor, timers: reactor) {
-            urls.map { RedisLockNode(url: $0, configuration: configuration, reactor: reactor) }
+            urls.map { RedisLockNode.checked($0, configuration: configuration, reactor: reactor) }
         }
         core = LockCore(configuration: configuration, nodes: urls.count, logger: logger, runtime: runtime)
     }

@@ -88,8 +88,9 @@ package actor LockEngine {
     /// Connects and probes every node. Answers what each of them said.
     package func connect() async -> [NodeResponse] {
         if isClosing { return [] }
-        openNodes()
-        return await ask(.ping, timeout: settings.connectTimeout)
+        let answers = await ask(.ping, timeout: settings.connectTimeout)
+        if case .unknown = readiness { readiness = .known }
+        return answers
     }
 
     /// Asks every node, and waits for all of them.

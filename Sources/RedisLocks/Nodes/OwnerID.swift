@@ -5,6 +5,9 @@ package struct OwnerID: Hashable, Sendable {
     /// 40 hexadecimal digits.
     package let bytes: [UInt8]
 
+    /// For the wire only.
+    package var string: String { String(decoding: bytes, as: UTF8.self) }
+
     package init(bytes: [UInt8]) {
         self.bytes = bytes
     }

@@ -1,11 +1,268 @@
+import Hiredis
 import Reactor
+import Synchronization
+
+/// A lock node that is a Redis server, over one connection.
 final class RedisLockNode: LockNode {
-    init(url: String, configuration: RedisLocks.Configuration, reactor: Reactor) {}
-    static func check(_ urls: [String], configuration: RedisLocks.Configuration) throws(LockError) -> [String] { urls }
-    var label: String { "" }
-    func send(_ request: NodeRequest, deadline: ContinuousClock.Instant, completion: @escaping (NodeResponse) -> Void) {
-    }
-    func setWanted(_ isWanted: Bool) {}
+    let label: String
     var onEvent: ((NodeEvent) -> Void)?
-    func close(deadline: ContinuousClock.Instant, completion: @escaping () -> Void) {}
+
+    private let connection: RedisConnection
+    private let reactor: Reactor
+    private let facts: FactsCell
+    private var roleChecked: ContinuousClock.Instant
+    private var wasReady = false
+
+    /// A replica that holds the key says "held", not READONLY: while we are told so, the role is asked for this often.
+    private static let roleInterval: Duration = .seconds(5)
+
+    private static let scripts = (
+        acquire: RedisScript(source: LockScripts.acquire), confirm: RedisScript(source: LockScripts.confirm),
+        extend: RedisScript(source: LockScripts.extend), release: RedisScript(source: LockScripts.release)
+    )
+
+    /// - Throws: what ``check(_:configuration:)`` would have refused.
+    init(url: RedisURL, configuration: RedisLocks.Configuration, reactor: Reactor) throws(RedisError) {
+        self.reactor = reactor
+        let label = "\(url)"
+        self.label = label
+        let facts = FactsCell()
+        self.facts = facts
+        roleChecked = reactor.now
+        let allowsEviction = configuration.unsafeAllowEviction
+        let scripts = [Self.scripts.acquire, Self.scripts.confirm, Self.scripts.extend, Self.scripts.release]
+        let preamble = RedisPreamble(commands: ServerFacts.commands + scripts.map(\.loadCommand)) { replies in
+            if let refusal = replies.lazy.compactMap(\.serverError).first {
+                return RedisError.refusal(of: "the set-up of a lock node", by: label, refusal)
+            }
+            let parsed = ServerFacts.parse(Array(replies.prefix(ServerFacts.commands.count)))
+            facts.set(parsed)
+            return parsed.flaw(allowsEviction: allowsEviction).map { RedisError(.refused, "\(label) \($0).") }
+        }
+        connection = try RedisConnection(
+            url: url, configuration: Self.connectionConfiguration(configuration), reactor: reactor, preamble: preamble)
+        connection.onHealthChange = { [weak self] health in self?.healthChanged(health) }
+    }
+
+    /// Checks what can be checked without a connection.
+    static func check(
+        _ urls: [String], configuration: RedisLocks.Configuration
+    ) throws(LockError) -> [RedisURL] {
+        guard !urls.isEmpty else { throw LockError(.misconfigured, "No lock node was given; name at least one URL.") }
+        var parsed: [RedisURL] = []
+        do {
+            for text in urls {
+                let url = try RedisURL(text)
+                try url.checkCredentials(allowsPlaintextPasswords: configuration.unsafeAllowPlaintextPasswords)
+                parsed.append(url)
+            }
+            try connectionConfiguration(configuration).validate()
+        } catch {
+            throw LockError(.misconfigured, error.message)
+        }
+        return parsed
+    }
+
+    /// A node whose settings have passed ``check(_:configuration:)``.
+    static func checked(_ url: RedisURL, configuration: RedisLocks.Configuration, reactor: Reactor) -> RedisLockNode {
+        do {
+            return try RedisLockNode(url: url, configuration: configuration, reactor: reactor)
+        } catch {
+            preconditionFailure("Settings that were checked are refused: \(error)")
+        }
+    }
+
+    private static func connectionConfiguration(
+        _ configuration: RedisLocks.Configuration
+    ) -> RedisConfiguration {
+        var result = RedisConfiguration()
+        result.connectTimeout = configuration.connectTimeout
+        result.clientName = configuration.clientName
+        result.allowsPlaintextPasswords = configuration.unsafeAllowPlaintextPasswords
+        // One command for each waiter and each lease, and some to spare: the waiters' limit is the one that users meet.
+        result.maximumPending = configuration.maximumWaiters * 2 + 65_536
+        return result
+    }
+
+    // MARK: Requests
+
+    func send(
+        _ request: NodeRequest, deadline: ContinuousClock.Instant, completion: @escaping (NodeResponse) -> Void
+    ) {
+        switch request {
+        case .acquire(let request): acquire(request, deadline: deadline, completion)
+        case .confirm(let names, let owner, let top, let counterExpiry):
+            run(
+                Self.scripts.confirm, keys: names.keys + names.fenceKeys,
+                arguments: [owner.string, top.digits, counterExpiry.digits], deadline: deadline, completion
+            ) { ScriptReply.confirm($0) }
+        case .extend(let names, let owner, let ttl, let top, let counterExpiry):
+            run(
+                Self.scripts.extend, keys: names.keys + names.fenceKeys,
+                arguments: [owner.string, ttl.digits, top.digits, counterExpiry.digits], deadline: deadline, completion
+            ) { ScriptReply.extend($0) }
+        case .release(let names, let owner):
+            run(Self.scripts.release, keys: names.keys, arguments: [owner.string], deadline: deadline, completion) {
+                ScriptReply.release($0)
+            }
+        case .inspect(let name): inspect(name, deadline: deadline, completion)
+        case .breakLock(let name):
+            var command = RedisCommand(verb: "DEL")
+            command.append(bytes: name.bytes)
+            submit(command, deadline: deadline, completion) { ScriptReply.release($0) }
+        case .ping: submit(RedisCommand("PING"), deadline: deadline, completion) { ScriptReply.ping($0) }
+        }
+    }
+
+    private func acquire(
+        _ request: AcquireRequest, deadline: ContinuousClock.Instant, _ completion: @escaping (NodeResponse) -> Void
+    ) {
+        let arguments = [
+            request.owner.string, request.ttl.digits, request.granularityMicroseconds.digits, request.block.digits,
+            request.counterExpiry.digits, request.guardTime.digits, facts.runID,
+            request.isDurable ? "1" : "0",
+        ]
+        let keys = request.names.keys + request.names.fenceKeys + [LockName.bootKey]
+        run(Self.scripts.acquire, keys: keys, arguments: arguments, deadline: deadline) { [weak self] response in
+            if case .reply(.held) = response { self?.checkRole() }
+            completion(response)
+        } decode: {
+            ScriptReply.acquire($0)
+        }
+    }
+
+    private func run(
+        _ script: RedisScript, keys: [String], arguments: [String], deadline: ContinuousClock.Instant,
+        _ completion: @escaping (NodeResponse) -> Void, decode: @escaping (RedisValue) -> NodeReply?
+    ) {
+        connection.evaluate(script, keys: keys, arguments: arguments, deadline: deadline) { result in
+            completion(self.response(to: result, decode))
+        }
+    }
+
+    private func submit(
+        _ command: RedisCommand, deadline: ContinuousClock.Instant, _ completion: @escaping (NodeResponse) -> Void,
+        decode: @escaping (RedisValue) -> NodeReply?
+    ) {
+        connection.submit(command, deadline: deadline) { result in
+            completion(self.response(to: result, decode))
+        }
+    }
+
+    /// PTTL tells whether the key is there without showing its value, which is the owner's secret.
+    private func inspect(
+        _ name: LockName, deadline: ContinuousClock.Instant, _ completion: @escaping (NodeResponse) -> Void
+    ) {
+        var pttl = RedisCommand(verb: "PTTL")
+        pttl.append(bytes: name.bytes)
+        var fence = RedisCommand(verb: "GET")
+        fence.append(name.fenceKeyString)
+        let remaining = Box(NodeResponse?.none)
+        submit(pttl, deadline: deadline) { remaining.value = $0 } decode: { ScriptReply.expiry($0) }
+        connection.submit(fence, deadline: deadline) { result in
+            let response = self.response(to: result) { _ in .pong }
+            guard case .reply = response, case .success(let value) = result,
+                case .reply(.inspected(let isHeld, let milliseconds, _))? = remaining.value
+            else {
+                if case .failure? = remaining.value { return completion(remaining.value ?? response) }
+                return completion(response)
+            }
+            completion(.reply(.inspected(isHeld: isHeld, remaining: milliseconds, fence: value.integer)))
+        }
+    }
+
+    // MARK: Connection
+
+    func setWanted(_ isWanted: Bool) {
+        connection.keepConnected = isWanted
+    }
+
+    func close(deadline: ContinuousClock.Instant, completion: @escaping () -> Void) {
+        connection.close(deadline: deadline, completion: completion)
+    }
+
+    private func healthChanged(_ health: RedisHealth) {
+        switch health {
+        case .ready:
+            wasReady = true
+            roleChecked = reactor.now
+            onEvent?(.connected)
+        case .backingOff(_, let error) where wasReady:
+            wasReady = false
+            onEvent?(.disconnected(error.message))
+        case .refused(let error):
+            wasReady = false
+            onEvent?(.refused(error.message))
+        default: break
+        }
+    }
+
+    private func checkRole() {
+        guard reactor.now - roleChecked >= Self.roleInterval else { return }
+        roleChecked = reactor.now
+        connection.submit(RedisCommand("ROLE"), deadline: reactor.now + Self.roleInterval) { [weak self] result in
+            guard case .success(.array(let elements)) = result, let role = elements.first?.string, role != "master" else {
+                return
+            }
+            self.map { $0.connection.replaceConnection(because: RedisError(.connectionLost, "\($0.label) is a \(role) now.")) }
+        }
+    }
+
+    // MARK: Answers
+
+    private func response(
+        to result: Result<RedisValue, RedisError>, _ decode: (RedisValue) -> NodeReply?
+    ) -> NodeResponse {
+        if case .success(.error(let error)) = result, ["READONLY", "MASTERDOWN", "REDIRECT"].contains(error.code) {
+            // A demoted master. The next connection asks for the role before anything else.
+            connection.replaceConnection(because: RedisError(.connectionLost, "\(label): \(error.message)"))
+        }
+        switch result {
+        case .success(.error(let error)):
+            return .failure(NodeFailure(Self.effect(error.outcome), .refused(error.message)))
+        case .success(let value):
+            if let reply = decode(value) { return .reply(reply) }
+            return .failure(NodeFailure(.ambiguous, .refused("answered something else than was asked")))
+        case .failure(let error):
+            return .failure(NodeFailure(Self.effect(error.outcome), outcome(of: error)))
+        }
+    }
+
+    private static func effect(_ outcome: RedisOutcome) -> NodeFailure.Effect {
+        switch outcome {
+        case .notApplied: .notApplied
+        case .ambiguous: .ambiguous
+        case .misconfigured: .permanent
+        }
+    }
+
+    private func outcome(of error: RedisError) -> NodeReport.Outcome {
+        switch error.code {
+        case .authenticationFailed, .refused, .invalidURL, .unsupportedTLS, .insecureCredentials, .unsupportedCommand:
+            return .refused(error.message)
+        case .timedOut:
+            // "No answer in time" hides that there is no connection, and why.
+            if case .backingOff(_, let reason) = connection.health { return .unreachable(reason.message) }
+            return .timedOut
+        default:
+            return .unreachable(error.message)
+        }
+    }
+}
+
+/// What the last handshake learnt of the server. Written by the handshake's verdict, which may run anywhere.
+private final class FactsCell: Sendable {
+    private let facts = Mutex(ServerFacts())
+
+    func set(_ new: ServerFacts) { facts.withLock { $0 = new } }
+    var runID: String { facts.withLock { $0.runID } }
+}
+
+extension [LockName] {
+    fileprivate var keys: [String] { map(\.string) }
+    fileprivate var fenceKeys: [String] { map(\.fenceKeyString) }
+}
+
+extension Int64 {
+    fileprivate var digits: String { String(self) }
 }

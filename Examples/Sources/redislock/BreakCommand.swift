@@ -1,0 +1,37 @@
+import ArgumentParser
+import RedislockKit
+
+struct BreakCommand: Operation {
+    static let configuration = CommandConfiguration(
+        commandName: "break",
+        abstract: "Takes a lock from its holder.",
+        discussion: """
+            For a holder that hangs and cannot be stopped where it runs. It learns of it
+            at its next renewal, within a third of its ttl; until then two may believe
+            that they hold the lock, and only the fencing token tells them apart. The
+            fencing counter is never removed, so the next holder's token is greater.
+
+            Without --yes it only says what it would do and exits with status 64.
+
+            EXIT STATUS
+              0   the lock was removed, or nobody held it
+              64  bad arguments, or --yes is missing
+              69  Redis cannot be reached
+              78  Redis refuses the credentials or lacks a permission
+            """
+    )
+
+    @OptionGroup var nodes: NodeOptions
+    @OptionGroup var lock: KeyOption
+
+    @Flag(help: "Really do it.")
+    var yes = false
+
+    @OptionGroup var log: VerboseFlag
+
+    func prepare() throws -> Job {
+        let shot = OneShot(
+            node: try nodes.url(), allowPlaintextPassword: nodes.allowPlaintextPassword, logger: log.logger)
+        return Job(run: { [key = lock.key, yes] in await shot.breakLock(key, confirmed: yes) })
+    }
+}

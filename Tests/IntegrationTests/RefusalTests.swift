@@ -10,7 +10,9 @@ struct RefusalTests {
         _ url: String, configuration: RedisLocks.Configuration = .init(), name: String = "x"
     ) async throws -> LockError {
         try await RedisLocks.with(.node(url), configuration: configuration) { locks in
-            try await #require(throws: LockError.self) { _ = try await locks.acquire(name, wait: .upTo(.seconds(3600))) }
+            try await #require(throws: LockError.self) {
+                _ = try await locks.acquire(name, wait: .upTo(.seconds(3600)))
+            }
         }
     }
 
@@ -55,7 +57,7 @@ struct RefusalTests {
             _ = try server.send(["ACL", "SETUSER"] + rule.split(separator: " ").map(String.init))
             try await RedisLocks.with(.node(server.url(user: "locks", password: "secret"))) { locks in
                 try await locks.connect()
-                let lease = try await locks.acquire(["seat:1", "seat:2"], ttl: .milliseconds(900))
+                let lease = try await locks.acquire(["seat:1", "seat:2"], ttl: .seconds(3))
                 for await event in lease.events {
                     guard case .renewed = event else { continue }
                     break
@@ -92,7 +94,28 @@ struct RefusalTests {
         }
     }
 
-    @Test("A server that may evict locks is refused, unless that is overridden", arguments: ["allkeys-lru", "volatile-ttl"])
+    @Test("A waiter notices that its master became a replica, although a replica goes on saying \"held\"")
+    func demotedWhileWaiting() async throws {
+        try await RedisTestServer.with { master in
+            _ = try master.command("SET", "x", "foreign")
+            try await withLocks { demoted, locks in
+                _ = try demoted.command("SET", "x", "foreign")
+                try await locks.connect()
+                async let waiting = locks.acquire("x", wait: .upTo(.seconds(60)))
+                _ = try demoted.command("REPLICAOF", "127.0.0.1", "\(master.port)")
+                do {
+                    _ = try await waiting
+                    Issue.record("granted by a replica")
+                } catch {
+                    #expect((error as? LockError)?.code == .misconfigured, "\(error)")
+                }
+            }
+        }
+    }
+
+    @Test(
+        "A server that may evict locks is refused, unless that is overridden",
+        arguments: ["allkeys-lru", "volatile-ttl"])
     func eviction(policy: String) async throws {
         var options = RedisTestServer.Options()
         options.maxMemory = "100mb"
@@ -113,7 +136,7 @@ struct RefusalTests {
     @Test("Out of memory: no new locks, while those that are held are renewed and released")
     func outOfMemory() async throws {
         try await withLocks { server, locks in
-            let lease = try await locks.acquire("held", ttl: .milliseconds(1500))
+            let lease = try await locks.acquire("held", ttl: .seconds(3))
             #expect(try server.command("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1") == "OK")
             let refused = try await #require(throws: LockError.self) {
                 _ = try await locks.acquire("new", wait: .upTo(.milliseconds(100)))
@@ -156,7 +179,7 @@ struct RefusalTests {
     func scriptFlush() async throws {
         try await withLocks { server, locks in
             for _ in 0..<3 {
-                let lease = try await locks.acquire("x", ttl: .milliseconds(900))
+                let lease = try await locks.acquire("x", ttl: .seconds(3))
                 #expect(try server.command("SCRIPT", "FLUSH") == "OK")
                 for await event in lease.events {
                     guard case .renewed = event else { continue }

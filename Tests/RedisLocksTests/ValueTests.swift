@@ -97,6 +97,12 @@ struct ValueTests {
         #expect(throws: LockError.self) { try configuration.names((0...16).map(String.init)) }
     }
 
+    @Test("A wait is never negative and never endless")
+    func waits() {
+        #expect(Wait.upTo(.seconds(-5)).budget == .zero)
+        #expect(Wait.upTo(.seconds(Int64.max)).budget == .seconds(366 * 86_400))
+    }
+
     @Test(
         "Durations read well",
         arguments: [
@@ -122,6 +128,10 @@ struct UnsoundChange: Sendable, CustomTestStringConvertible {
 private let unsoundChanges: [UnsoundChange] = [
     UnsoundChange("ttl") { $0.ttl = .milliseconds(99) },
     UnsoundChange("ttl") { $0.ttl = .seconds(61) },
+    UnsoundChange("ttl") { $0.ttl = .seconds(Int64.max) },
+    UnsoundChange("ttl") { $0.ttl = .seconds(Int64.min) },
+    UnsoundChange("maximumTTL") { $0.maximumTTL = .seconds(Int64.max) },
+    UnsoundChange("maximumHold") { $0.maximumHold = .seconds(Int64.max) },
     UnsoundChange("driftFactor") { $0.driftFactor = -0.01 },
     UnsoundChange("driftFactor") { $0.driftFactor = .nan },
     UnsoundChange("driftFactor") { $0.driftFactor = 0.11 },

@@ -8,7 +8,7 @@ extension RedisLocks {
         /// a body may run.
         public var ttl: Duration = .seconds(10)
 
-        /// The greatest ttl that any process of the fleet uses. Default 60 s. One value for the whole fleet: it sizes how
+        /// The greatest ttl that any process of the fleet uses, at most 1 day. Default 60 s. One value for the whole fleet: it sizes how
         /// long a node that lost its memory must not vote.
         public var maximumTTL: Duration = .seconds(60)
 
@@ -29,7 +29,8 @@ extension RedisLocks {
         /// 1 s and at most a quarter of the ttl. Must be less than ``minimumValidity`` and than a third of the ttl.
         public var nodeTimeout: Duration?
 
-        /// The longest that a lease is held, renewals included; then it is lost. `nil` means no limit. Default 1 h.
+        /// The longest that a lease is held, renewals included; then it is lost: ttl ... 1 year. `nil` means no limit.
+        /// Default 1 h.
         public var maximumHold: Duration? = .seconds(3600)
 
         /// A holder is warned when this much of its lease remains. `nil`, the default, is a third of the ttl, which is

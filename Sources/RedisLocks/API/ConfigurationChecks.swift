@@ -2,7 +2,8 @@ extension RedisLocks.Configuration {
     /// Refuses what cannot work, whatever lock is asked for.
     func check(nodes: Int) throws(LockError) {
         try require(
-            maximumTTL >= Self.minimumTTL, "`maximumTTL` is \(maximumTTL.inSeconds); it must be at least 100 ms.")
+            maximumTTL >= Self.minimumTTL && maximumTTL <= .seconds(86_400),
+            "`maximumTTL` is \(maximumTTL.inSeconds); it must be from 100 ms to 1 day.")
         try require(
             driftFactor.isFinite && (0...0.1).contains(driftFactor),
             "`driftFactor` is \(driftFactor); it must be from 0 to 0.1.")
@@ -24,7 +25,6 @@ extension RedisLocks.Configuration {
         try require(
             !clientName.isEmpty && clientName.utf8.allSatisfy { (0x21...0x7E).contains($0) },
             "`clientName` must be printable ASCII without spaces.")
-        try require(wait.budget <= .seconds(366 * 86_400), "`wait` is longer than a year.")
         try require(
             shutdownGrace >= .zero && shutdownGrace <= .seconds(3600),
             "`shutdownGrace` is \(shutdownGrace.inSeconds); it must be from 0 to 1 hour.")
@@ -58,8 +58,9 @@ extension RedisLocks.Configuration {
                 + "\((ttl - drift).inSeconds) (ttl - drift).", names)
         if let maximumHold {
             try require(
-                maximumHold >= ttl,
-                "`maximumHold` is \(maximumHold.inSeconds); it must be at least the ttl, \(ttl.inSeconds).", names)
+                maximumHold >= ttl && maximumHold <= .seconds(366 * 86_400),
+                "`maximumHold` is \(maximumHold.inSeconds); it must be from the ttl, \(ttl.inSeconds), to a year; `nil` means "
+                    + "no limit.", names)
         }
         return LockTerms(
             names: names, ttl: ttl, drift: drift, minimumValidity: minimumValidity, nodeTimeout: nodeTimeout,

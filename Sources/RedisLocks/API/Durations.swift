@@ -1,8 +1,10 @@
 extension Duration {
-    /// Whole milliseconds, rounded down.
+    /// Whole milliseconds, rounded towards zero; the nearest number there is for what does not fit.
     package var milliseconds: Int64 {
         let (seconds, attoseconds) = components
-        return seconds * 1000 + attoseconds / 1_000_000_000_000_000
+        let (milliseconds, overflows) = seconds.multipliedReportingOverflow(by: 1000)
+        guard !overflows else { return seconds < 0 ? .min : .max }
+        return milliseconds.addingReportingOverflow(attoseconds / 1_000_000_000_000_000).partialValue
     }
 
     /// Seconds as a number, for metrics.

@@ -2,8 +2,12 @@
 public struct Wait: Sendable, Hashable {
     package let budget: Duration
 
-    /// Waits for at most `duration`. It also bounds how long an unreachable node is waited for.
+    /// Waits for at most `duration`: 0 means one try, more than a year means a year.
+    ///
+    /// It also bounds how long an unreachable node is waited for.
     public static func upTo(_ duration: Duration) -> Wait {
-        Wait(budget: max(duration, .zero))
+        Wait(budget: min(max(duration, .zero), longest))
     }
+
+    private static let longest: Duration = .seconds(366 * 86_400)
 }

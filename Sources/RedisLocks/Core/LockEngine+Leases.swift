@@ -123,7 +123,8 @@ extension LockEngine {
         }
         advance(line.leave(lease.id))
         updateDemand()
-        if !leases.values.contains(where: \.hasBody) { onLeasesGone?() }
+        // Asked during a shutdown only: going through all leases at each release would be slow with many.
+        if let onLeasesGone, !leases.values.contains(where: \.hasBody) { onLeasesGone() }
     }
 
     // MARK: Shutdown
@@ -133,7 +134,7 @@ extension LockEngine {
     /// Bodies are cancelled and given ``EngineSettings/shutdownGrace`` to end; the keys of those that do not are left to
     /// expire, because the body may still be working under them.
     package func close() async {
-        guard !isClosing else { return }
+        if isClosing { return await waitUntilClosed() }
         isClosing = true
         for waiter in waiters.values.sorted(by: { $0.id < $1.id }) {
             fail(waiter, .closedClient(waiter.terms.nameStrings))
@@ -150,6 +151,14 @@ extension LockEngine {
         }
         await waitForBodies()
         await closeNodes()
+        for waiter in closeWaiters { waiter.resume() }
+        closeWaiters = []
+    }
+
+    /// A second caller must not return, and stop the thread, while the first still waits for bodies.
+    private func waitUntilClosed() async {
+        guard !isClosed else { return }
+        await withCheckedContinuation { closeWaiters.append($0) }
     }
 
     private func waitForBodies() async {
@@ -165,7 +174,7 @@ extension LockEngine {
     }
 
     private func closeNodes() async {
-        isClosed = true
+        defer { isClosed = true }
         let closing = nodes
         nodes = []
         guard !closing.isEmpty else { return }

@@ -15,8 +15,12 @@ package actor LockEngine {
     var nodes: [any LockNode] = []
     var labels: [String] = []
     var readiness = Readiness.unknown
+    /// No new requests are taken.
     var isClosing = false
+    /// The connections are gone.
     var isClosed = false
+    var closeWaiters: [CheckedContinuation<Void, Never>] = []
+    private var isWanted = false
     var generator = SystemRandomNumberGenerator()
 
     var lastID: WaitLine.ID = 0
@@ -81,7 +85,7 @@ package actor LockEngine {
     /// The holder threw its lease away: release it, and say so, for that is a mistake in the program.
     package func abandon(_ id: WaitLine.ID) {
         guard let lease = leases.removeValue(forKey: id) else { return }
-        report(.leaseAbandoned(names: lease.terms.nameStrings))
+        if lease.state.status(at: now) == .held { report(.leaseAbandoned(names: lease.terms.nameStrings)) }
         end(lease) { _ in }
     }
 
@@ -117,7 +121,7 @@ package actor LockEngine {
     // MARK: Nodes
 
     func openNodes() {
-        guard nodes.isEmpty, !isClosed else { return }
+        guard nodes.isEmpty, !isClosing else { return }
         nodes = runtime.makeNodes()
         labels = nodes.map(\.label)
         for node in nodes {
@@ -159,6 +163,8 @@ package actor LockEngine {
     /// Connections are kept up while somebody depends on them, and left alone otherwise.
     func updateDemand() {
         let isWanted = !leases.isEmpty || !waiters.isEmpty
+        guard isWanted != self.isWanted else { return }
+        self.isWanted = isWanted
         for node in nodes { node.setWanted(isWanted) }
     }
 

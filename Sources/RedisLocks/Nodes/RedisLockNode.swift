@@ -158,7 +158,11 @@ final class RedisLockNode: LockNode {
         var fence = RedisCommand(verb: "GET")
         fence.append(name.fenceKeyString)
         let remaining = Box(NodeResponse?.none)
-        submit(pttl, deadline: deadline) { remaining.value = $0 } decode: { ScriptReply.expiry($0) }
+        submit(pttl, deadline: deadline) {
+            remaining.value = $0
+        } decode: {
+            ScriptReply.expiry($0)
+        }
         connection.submit(fence, deadline: deadline) { result in
             let response = self.response(to: result) { _ in .pong }
             guard case .reply = response, case .success(let value) = result,
@@ -201,10 +205,13 @@ final class RedisLockNode: LockNode {
         guard reactor.now - roleChecked >= Self.roleInterval else { return }
         roleChecked = reactor.now
         connection.submit(RedisCommand("ROLE"), deadline: reactor.now + Self.roleInterval) { [weak self] result in
-            guard case .success(.array(let elements)) = result, let role = elements.first?.string, role != "master" else {
+            guard case .success(.array(let elements)) = result, let role = elements.first?.string, role != "master"
+            else {
                 return
             }
-            self.map { $0.connection.replaceConnection(because: RedisError(.connectionLost, "\($0.label) is a \(role) now.")) }
+            self.map {
+                $0.connection.replaceConnection(because: RedisError(.connectionLost, "\($0.label) is a \(role) now."))
+            }
         }
     }
 

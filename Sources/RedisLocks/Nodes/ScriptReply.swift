@@ -16,7 +16,9 @@ enum ScriptReply {
     }
 
     static func confirm(_ value: RedisValue) -> NodeReply? {
-        guard let elements = value.array, elements.count == 2, case .integer(let status) = elements[0] else { return nil }
+        guard let elements = value.array, elements.count == 2, case .integer(let status) = elements[0] else {
+            return nil
+        }
         switch status {
         case 1: return .confirmed
         case 0: return .notOurs
@@ -26,7 +28,9 @@ enum ScriptReply {
     }
 
     static func extend(_ value: RedisValue) -> NodeReply? {
-        guard let elements = value.array, elements.count == 2, case .integer(let status) = elements[0] else { return nil }
+        guard let elements = value.array, elements.count == 2, case .integer(let status) = elements[0] else {
+            return nil
+        }
         switch status {
         case 1: return .extended
         case 0: return .notOurs
@@ -51,7 +55,9 @@ enum ScriptReply {
 
     /// A fencing token: a positive number below 2^53, as the script prints it.
     private static func top(_ value: RedisValue) -> Int64? {
-        guard case .bulk = value, let number = value.integer, number > 0, number < 9_007_199_254_740_992 else { return nil }
+        guard case .bulk = value, let number = value.integer, number > 0, number < 9_007_199_254_740_992 else {
+            return nil
+        }
         return number
     }
 }

@@ -42,7 +42,9 @@ struct ServerFacts: Equatable {
 
     /// Why this server must not be trusted with locks; `nil` when it may.
     func flaw(allowsEviction: Bool) -> String? {
-        if runID.isEmpty || version.isEmpty { return "does not say its version and run_id in INFO; is it a Redis server?" }
+        if runID.isEmpty || version.isEmpty {
+            return "does not say its version and run_id in INFO; is it a Redis server?"
+        }
         if let major = version.split(separator: ".").first.flatMap({ Int($0) }), major < 5 {
             return "is Redis \(version); 5.0 or later is needed, 6.2 or later recommended"
         }

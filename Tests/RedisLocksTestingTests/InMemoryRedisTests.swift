@@ -92,15 +92,13 @@ struct InMemoryRedisTests {
         #expect(redis.execute(extend, at: later(19_001)) == .reply(.notOurs))
     }
 
-    @Test("Errors are classified by their first word")
-    mutating func errors() {
+    @Test("A counter that is used up ends in an error, and nothing is written")
+    mutating func exhausted() {
         let owner = OwnerID(using: &generator)
         redis.set(name.fenceKey, to: InMemoryRedis.Entry(.string(Array("9007199254740990".utf8))))
         let exhausted = acquire([name], owner, at: start)
         #expect(
             exhausted == .failure(NodeFailure(.permanent, .refused("EXHAUSTED fencing counter"))))
         #expect(redis.entry(name.bytes, at: start) == nil)
-        let busy = InMemoryRedis.failure(serverError: "BUSY Redis is busy running a script.")
-        #expect(busy.effect == .notApplied)
     }
 }

@@ -88,6 +88,12 @@ public final class LockTestBed: Sendable {
         await time.advance(to: instant)
     }
 
+    /// The process stands still this long, as when the machine sleeps: the clock moves, and the client's timers fire only
+    /// afterwards, late. The servers go on meanwhile.
+    public func standStill(for duration: Duration) async {
+        await time.jump(by: duration)
+    }
+
     /// Runs `work`, moving the clock from timer to timer until it is done: for what takes time, such as waiting for a name
     /// that somebody else holds.
     public func advanceUntilDone<Result: Sendable>(

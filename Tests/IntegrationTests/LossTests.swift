@@ -165,7 +165,8 @@ struct LossTests {
                 try await waitUntil("the dropped lease is released", within: .seconds(5)) {
                     try server.command("EXISTS", "dropped") == "0"
                 }
-                _ = try await locks.status(of: "dropped")
+                let status = try await locks.status(of: "dropped")
+                #expect(status.isHeld == false)
             }
             try await waitUntil("the connection is closed", within: .seconds(5)) {
                 try !server.command("CLIENT", "LIST").contains("name=redis-locks")

@@ -11,6 +11,14 @@ package struct Failure: Error, Sendable, Equatable {
         self.sentence = String(sentence.map { $0.isNewline ? " " : $0 })
     }
 
+    /// Why no client could be made.
+    package init(construction error: LockError) {
+        let failure = Failure(error)
+        // The library names its own option, which nobody can set from here.
+        let hint = failure.sentence.contains("unencrypted") ? " (here: --unsafe-plaintext-password)" : ""
+        self.init(failure.status, failure.sentence + hint)
+    }
+
     /// What a failed lock operation means for the exit status.
     package init(_ error: LockError) {
         let status: ExitStatus =

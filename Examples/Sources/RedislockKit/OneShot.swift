@@ -15,7 +15,8 @@ package struct OneShot: Sendable {
 
     /// Prints the state of a key.
     package func status(of key: String, asJSON: Bool) async -> (status: ExitStatus, sentence: String?) {
-        await withLocks { locks in
+        // Prints what it knows even if that is only why it knows nothing.
+        await withLocks(toleratesUnreachable: true) { locks in
             let report = StatusReport(try await locks.status(of: key))
             Console.print(asJSON ? try report.json() : report.text)
             let unknown = "too few nodes could be asked whether \(key) is held"
@@ -41,6 +42,7 @@ package struct OneShot: Sendable {
     }
 
     private func withLocks(
+        toleratesUnreachable: Bool = false,
         _ body: (RedisLocks) async throws -> (status: ExitStatus, sentence: String?)
     ) async -> (status: ExitStatus, sentence: String?) {
         var configuration = RedisLocks.Configuration()
@@ -50,12 +52,12 @@ package struct OneShot: Sendable {
         do {
             locks = try RedisLocks(.node(node), configuration: configuration, logger: logger)
         } catch {
-            let failure = Failure(error)
+            let failure = Failure(construction: error)
             return (failure.status, failure.sentence)
         }
         let result: (status: ExitStatus, sentence: String?)
         do {
-            try await locks.connect()
+            try await connect(locks, toleratesUnreachable)
             result = try await body(locks)
         } catch let error as LockError {
             let failure = Failure(error)
@@ -65,5 +67,13 @@ package struct OneShot: Sendable {
         }
         await locks.shutdown()
         return result
+    }
+
+    private func connect(_ locks: RedisLocks, _ toleratesUnreachable: Bool) async throws(LockError) {
+        do {
+            try await locks.connect()
+        } catch {
+            guard toleratesUnreachable, error.code == .quorumUnreachable else { throw error }
+        }
     }
 }

@@ -69,7 +69,8 @@ struct RunCommand: Operation {
     var ttl = Duration.seconds(10)
 
     @Option(
-        help: ArgumentHelp("How long to wait for the lock; default 30s. 0s tries once.", valueName: "duration"),
+        help: ArgumentHelp(
+            "How long to wait for the lock, or for Redis to answer; default 30s. 0s tries once.", valueName: "duration"),
         transform: duration
     )
     var wait = Duration.seconds(30)

@@ -22,6 +22,8 @@ struct ArgumentTests {
             (["run", "--node", "http://h", "--key", "k", "--", "true"], "scheme"),
             (["run", "--node", "rediss://h", "--key", "k", "--", "true"], "TLS"),
             (["run", "--node", "redis://h:99999", "--key", "k", "--", "true"], "port"),
+            (["run", "--node", "redis://:pw@192.0.2.1", "--key", "k", "--", "true"], "--unsafe-plaintext-password"),
+            (["break", "--node", "redis://:pw@192.0.2.1", "--key", "k"], "--unsafe-plaintext-password"),
             (["status", "--node", "redis://h:x", "--key", "k"], "port"),
             (["status", "--key", "k"], "REDISLOCK_NODES"),
             (["break", "--key"], "--key"),

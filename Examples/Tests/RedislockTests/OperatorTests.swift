@@ -64,9 +64,13 @@ struct OperatorTests {
     @Test("status says 69 when nobody answers")
     func statusUnreachable() async throws {
         try await withTemporaryDirectory { folder in
-            let result = try await Tool.run("status", "--node", "unix://\(folder)/none", "--key", "job")
+            let result = try await Tool.run("status", "--node", "unix://\(folder)/none", "--key", "job", "--json")
             #expect(result.status == 69)
             #expect(result.errorLines.count == 1)
+            let report = try JSONDecoder().decode(Report.self, from: Data(result.output.utf8))
+            #expect(report.state == "unknown")
+            #expect(report.nodes.first?.state == "unknown")
+            #expect(report.nodes.first?.problem?.isEmpty == false)
         }
     }
 

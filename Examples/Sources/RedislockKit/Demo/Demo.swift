@@ -47,7 +47,7 @@ package final class Demo: Sendable {
             node: node,
             allowPlaintextPassword: allowPlaintextPassword,
             key: "redislock-demo:" + String(UInt64.random(in: .min ... .max), radix: 16),
-            ttl: isLong ? .seconds(3) : .seconds(1),
+            ttl: isLong ? .seconds(3) : .seconds(2),
             hold: isLong ? .milliseconds(400) ... .milliseconds(900) : .milliseconds(80) ... .milliseconds(200),
             ledger: try Ledger(),
             narrator: Narrator(colours: Console.isTerminal)

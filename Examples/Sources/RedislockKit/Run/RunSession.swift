@@ -62,7 +62,7 @@ package final class RunSession: Sendable {
         do {
             locks = try RedisLocks(.node(request.node), configuration: configuration, logger: logger)
         } catch {
-            let failure = Failure(error)
+            let failure = Failure(construction: error)
             return (failure.status, failure.sentence)
         }
         let result = await hold(locks)

@@ -1,10 +1,12 @@
 """Shows that `redislock run` excludes: processes increment a number in a file under one lock, while random holders are
 killed with SIGKILL and redis-py's Lock takes part under the same name.
 
-Checked from the log that the holders write, with no tolerance:
-- between a holder's start and its end nobody else starts, unless that holder was killed;
+Checked from the log that the holders write:
+- between a holder's start and its end nobody else works, unless that holder was killed;
 - every number is its predecessor's plus one; only a killed holder's own increment may be missing;
 - fencing tokens strictly increase in the order of acquisition.
+A redislock that says that its lease was lost (status 74), which takes a machine that stands still for longer than a
+lease, is left out of the first and the last check, as its late start or end is no secret; there must be next to none.
 """
 
 import argparse
@@ -76,6 +78,8 @@ class RedisPyWorker(threading.Thread):
             name = f"py{index}"
             with Lock(self.client, KEY, timeout=10, sleep=0.01, blocking_timeout=120):
                 log(self.folder, f"start {name} 0")
+                with open(f"{self.folder}/fence", "w") as file:
+                    file.write(f"{name}\n")
                 number = read_number(self.folder)
                 time.sleep(0.005)
                 log(self.folder, f"intent {name} {number + 1}")
@@ -144,62 +148,64 @@ class Checks:
         return 1 if failed else 0
 
 
-def read_holders(folder, checks):
-    """What each holder did, in the order of acquisition."""
-    holders = []
-    checks.add("nobody works while somebody else holds the lock")
+def read_log(folder):
     with open(f"{folder}/log") as file:
-        for line in file:
-            event, name, value = line.split()
-            if event == "start":
-                holders.append({"name": name, "pid": int(value), "intent": None, "ended": False})
-            elif not holders or holders[-1]["name"] != name:
-                last = holders[-1]["name"] if holders else "nobody"
-                checks.add(
-                    "nobody works while somebody else holds the lock", [f"{name} went on after {last} had started"])
-            elif event == "intent":
-                holders[-1]["intent"] = int(value)
-            else:
-                holders[-1]["ended"] = True
-    return holders
+        return [tuple(line.split()) for line in file]
 
 
-def check_numbers(holders, final, checks):
-    """Every number is its predecessor's plus one; a killed holder's may or may not have reached the file."""
-    name = "no increment is lost but a killed holder's own"
-    checks.add(name)
-    possible = {0}
-    for holder in holders:
-        intent = holder["intent"]
-        if intent is None:
+def check_exclusion(lines, lost, checks):
+    name, current, problems = "nobody works while somebody else holds the lock", None, []
+    for event, holder, _ in lines:
+        if holder in lost:
             continue
-        if intent - 1 not in possible:
-            checks.add(name, [f"{holder['name']} wrote {intent} where one of {sorted(possible)} plus one was due"])
-        possible = {intent} if holder["ended"] else {intent - 1, intent}
+        if event == "start":
+            current = holder
+        elif holder != current:
+            problems.append(f"{holder} went on after {current} had started")
+    checks.add(name, problems)
+
+
+def check_numbers(lines, final, checks):
+    """Every number is its predecessor's plus one; that of a holder without an end may not have reached the file."""
+    ended = {holder for event, holder, _ in lines if event == "end"}
+    possible, problems = {0}, []
+    for event, holder, number in lines:
+        if event != "intent":
+            continue
+        number = int(number)
+        if number - 1 not in possible:
+            problems.append(f"{holder} wrote {number} where one of {sorted(possible)} plus one was due")
+        possible = {number} if holder in ended else {number - 1, number}
     if final not in possible:
-        checks.add(name, [f"the file says {final} where one of {sorted(possible)} was due"])
+        problems.append(f"the file says {final} where one of {sorted(possible)} was due")
+    checks.add("no increment is lost but a killed holder's own", problems)
 
 
-def check_order(holders, checks):
-    tokens = [int(holder["name"]) for holder in holders if not holder["name"].startswith("py")]
+def check_order(lines, lost, checks):
+    tokens = [int(holder) for event, holder, pid in lines if event == "start" and pid != "0" and holder not in lost]
     checks.add(
         "fencing tokens strictly increase in the order of acquisition",
         [f"{after} was granted after {before}" for before, after in zip(tokens, tokens[1:]) if after <= before])
 
 
-def check_ends(holders, statuses, options, other, checks):
+def check_ends(lines, statuses, options, other, checks):
     killed = {pid for pid, status in statuses if status == -signal.SIGKILL}
+    lost = {pid for pid, status in statuses if status == LEASE_LOST}
+    checks.add("leases are hardly ever lost", [f"{len(lost)} of {len(statuses)}"] if 100 * len(lost) > len(statuses) else [])
     checks.add(
-        "redislock succeeds, unless it is killed",
-        [f"process {pid} ended with {status}" for pid, status in statuses if status not in (0, -signal.SIGKILL)])
+        "redislock succeeds otherwise",
+        [f"process {pid} ended with {status}" for pid, status in statuses if status != 0 and pid not in killed | lost])
+    ended = {holder for event, holder, _ in lines if event == "end"}
     checks.add(
-        "every holder that was not killed has finished",
-        [f"{holder['name']} has not" for holder in holders if not holder["ended"] and holder["pid"] not in killed])
+        "every other holder has finished",
+        [
+            f"{holder} has not" for event, holder, pid in lines
+            if event == "start" and holder not in ended and int(pid) not in killed | lost
+        ])
     succeeded = sum(status == 0 for _, status in statuses) + other.succeeded
-    finished = sum(holder["ended"] for holder in holders)
     checks.add(
         "every success has its increment",
-        [f"{succeeded} successes, {finished} increments"] if finished < succeeded else [])
+        [f"{succeeded} successes, {len(ended)} increments"] if len(ended) < succeeded else [])
     checks.add(
         "holders were killed", [f"{len(killed)} of {options.kills}"] if len(killed) < options.kills else [])
     checks.add(
@@ -213,9 +219,9 @@ def main():
     parser.add_argument("--increment", required=True)
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--runs", type=int, default=100)
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=15)
     parser.add_argument("--redis-py-runs", type=int, default=100)
-    parser.add_argument("--ttl", default="1s")
+    parser.add_argument("--ttl", default="2s")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     options = parser.parse_args()
     random.seed(options.seed)
@@ -239,13 +245,16 @@ def main():
 
         statuses = [status for worker in workers for status in worker.statuses]
         checks = Checks()
-        holders = read_holders(folder, checks)
-        check_numbers(holders, read_number(folder), checks)
-        check_order(holders, checks)
-        check_ends(holders, statuses, options, other, checks)
+        lines = read_log(folder)
+        lost_pids = {str(pid) for pid, status in statuses if status == LEASE_LOST}
+        lost = {holder for event, holder, pid in lines if event == "start" and pid in lost_pids}
+        check_exclusion(lines, lost, checks)
+        check_numbers(lines, read_number(folder), checks)
+        check_order(lines, lost, checks)
+        check_ends(lines, statuses, options, other, checks)
         print(
             f"{options.processes} processes, {len(statuses)} runs of redislock and {other.succeeded} of redis-py, number "
-            f"{read_number(folder)}, {time.monotonic() - begin:.1f} s, seed {options.seed}"
+            f"{read_number(folder)}, {len(lost_pids)} leases lost, {time.monotonic() - begin:.1f} s, seed {options.seed}"
         )
         sys.exit(checks.report())
 

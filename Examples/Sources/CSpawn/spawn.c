@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -14,6 +15,17 @@
 #endif
 
 extern char **environ;
+
+int64_t cspawn_now(void) {
+#ifdef __linux__
+    const clockid_t clock = CLOCK_BOOTTIME;
+#else
+    const clockid_t clock = CLOCK_MONOTONIC;
+#endif
+    struct timespec now;
+    (void)clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
 
 static int keeps_ignored(int signal) {
     return signal == SIGHUP || signal == SIGINT || signal == SIGQUIT;
@@ -37,7 +49,7 @@ static void restore_signals(void) {
 }
 
 /// Between fork and exec: async-signal-safe calls only.
-static void become_command(char *const argv[], char *const envp[], pid_t parent, int report) {
+static void become_command(char *const argv[], char *const envp[], int64_t latest, pid_t parent, int report) {
 #ifdef __linux__
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     // The parent may have died before the line above.
@@ -47,8 +59,11 @@ static void become_command(char *const argv[], char *const envp[], pid_t parent,
 #endif
     restore_signals();
     environ = (char **)envp;  // execvp searches the PATH that the command will see
-    execvp(argv[0], argv);
-    int error = errno;
+    int error = ETIMEDOUT;
+    if (cspawn_now() < latest) {
+        execvp(argv[0], argv);
+        error = errno;
+    }
     while (write(report, &error, sizeof error) < 0 && errno == EINTR) {}
     _exit(127);
 }
@@ -88,7 +103,7 @@ static char **merged_environment(char *const variables[]) {
 }
 
 /// Forks and waits until exec has succeeded or failed.
-static int start(char *const argv[], char *const envp[], pid_t *pid) {
+static int start(char *const argv[], char *const envp[], int64_t latest, pid_t *pid) {
     int ends[2];
     int error = close_on_exec_pipe(ends);
     if (error != 0) return error;
@@ -98,7 +113,7 @@ static int start(char *const argv[], char *const envp[], pid_t *pid) {
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     pid_t parent = getpid();
     pid_t child = fork();
-    if (child == 0) become_command(argv, envp, parent, ends[1]);
+    if (child == 0) become_command(argv, envp, latest, parent, ends[1]);
     error = errno;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)close(ends[1]);
@@ -120,10 +135,10 @@ static int start(char *const argv[], char *const envp[], pid_t *pid) {
     return failure;
 }
 
-int cspawn_start(char *const argv[], char *const variables[], pid_t *pid) {
+int cspawn_start(char *const argv[], char *const variables[], int64_t latest, pid_t *pid) {
     char **envp = merged_environment(variables);
     if (envp == NULL) return ENOMEM;
-    int error = start(argv, envp, pid);
+    int error = start(argv, envp, latest, pid);
     free(envp);
     return error;
 }

@@ -50,7 +50,8 @@ struct RunCommand: Operation {
               When redislock is killed (kill -9, out of memory), the lock ends after at
               most --ttl. On Linux the command gets TERM at once, unless it runs as
               another user (sudo). If it goes on, it does so without the lock (unlike
-              under flock), and only the fencing token protects from it.
+              under flock), and only the fencing token protects from it. A redislock that
+              is stopped (Ctrl-Z) loses the lock after --ttl, and notices when it goes on.
             """
     )
 

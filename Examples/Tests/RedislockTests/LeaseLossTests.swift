@@ -90,25 +90,4 @@ struct LeaseLossTests {
             #expect(try server.command("GET", "job") == "thief")
         }
     }
-
-    #if os(Linux)
-        @Test("A redislock that is killed takes its command along")
-        func killed() async throws {
-            try await RedisTestServer.with { server in
-                let told = "\(server.folder)/told"
-                let script = "trap 'echo told > \(told); exit 0' TERM; echo ready; while :; do sleep 0.05; done"
-                let result = try await Tool.run(
-                    "run", "--node", server.url, "--key", "job", "--", "sh", "-c", script
-                ) { running, lines in
-                    #expect(try await lines.next() == "ready")
-                    try running.send(.kill)
-                }
-                try await waitUntil("the command has been told") { (try? readText(told)) == "told\n" }
-                #expect(result.status == 137)
-                #expect(result.wasSignalled)
-                // Nobody released it; its ttl does.
-                #expect(try server.command("EXISTS", "job") == "1")
-            }
-        }
-    #endif
 }

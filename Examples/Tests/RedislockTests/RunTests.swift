@@ -202,15 +202,4 @@ struct RunTests {
             }
         }
     }
-
-    @Test("leaves the command no descriptor of its own, and every one that it was given")
-    func descriptors() async throws {
-        try await RedisTestServer.with { server in
-            let script = """
-                exec 7</dev/null; exec "$0" run --node "$1" --key job -- sh -c 'ls /proc/$$/fd'
-                """
-            let result = try await Tool.run(.name("sh"), ["-c", script, "\(Tool.path)", server.url])
-            #expect(Set(result.output.split(separator: "\n")) == ["0", "1", "2", "7"])
-        }
-    }
 }

@@ -61,6 +61,27 @@ struct SupervisionTests {
             machine.handle(.ended(.signalled(SIGKILL))) == [.finish(.leaseLost(.taken, .signalled(SIGKILL)))])
     }
 
+    @Test("counts a lease as lost that was over before the command could be started")
+    func tooLate() {
+        var machine = Self.running()
+        #expect(machine.handle(.notStarted(ETIMEDOUT)) == [.finish(.leaseLostBeforeStart)])
+        var other = Self.running()
+        _ = other.handle(.leaseLost(.expired))
+        #expect(other.handle(.notStarted(ETIMEDOUT)) == [.finish(.leaseLostBeforeStart)])
+    }
+
+    @Test("A command is not started too late")
+    func notStartedTooLate() async {
+        let command = Command(CommandLineBytes("sh", "-c", "exit 0"), variables: [])
+        let error: Int32? = await withCheckedContinuation { continuation in
+            command.start(
+                remaining: { .zero },
+                onEnd: { _ in continuation.resume(returning: nil) },
+                onFailure: { continuation.resume(returning: $0) })
+        }
+        #expect(error == ETIMEDOUT)
+    }
+
     @Test("is deaf once it has ended")
     func finished() {
         var machine = Self.running()

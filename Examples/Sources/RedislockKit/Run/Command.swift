@@ -56,12 +56,15 @@ package final class Command: Sendable {
 
     /// Starts the command and reports its end from a thread of its own, which lives exactly as long as the command does:
     /// on Linux, the command gets SIGTERM when that thread ends before it, that is, when this process is killed.
+    ///
+    /// - Parameter remaining: how much longer it makes sense to start it. When that is nothing, `onFailure` gets ETIMEDOUT.
     package func start(
+        remaining: @escaping @Sendable () -> Duration = { .seconds(86_400) },
         onEnd: @escaping @Sendable (CommandEnd) -> Void,
         onFailure: @escaping @Sendable (Int32) -> Void
     ) {
         let error = Thread.start {
-            switch self.spawn() {
+            switch self.spawn(remaining) {
             case .failure(let error): onFailure(error.errno)
             case .success(let pid): onEnd(self.wait(for: pid))
             }
@@ -83,10 +86,15 @@ package final class Command: Sendable {
 
     private struct SpawnError: Error { let errno: Int32 }
 
-    private func spawn() -> Result<pid_t, SpawnError> {
+    private func spawn(_ remaining: () -> Duration) -> Result<pid_t, SpawnError> {
         var pid: pid_t = 0
+        // Before `remaining` is asked: a pause in between then makes it end earlier, not later.
+        let now = cspawn_now()
+        let latest = now + remaining().wholeMilliseconds * 1_000_000
         let error = withCStrings(line.words) { argv in
-            withCStrings(variables.map { Array($0.utf8CString) }) { variables in cspawn_start(argv, variables, &pid) }
+            withCStrings(variables.map { Array($0.utf8CString) }) { variables in
+                cspawn_start(argv, variables, latest, &pid)
+            }
         }
         guard error == 0 else { return .failure(SpawnError(errno: error)) }
         state.withLock { [pid] state in

@@ -138,6 +138,7 @@ package final class RunSession: Sendable {
     private func start(_ lease: Lease) -> Command {
         let command = Command(request.command, variables: Self.variables(for: lease))
         command.start(
+            remaining: { lease.remaining },
             onEnd: { [inbox, logger] end in
                 logger.info("The command has ended.", metadata: ["end": "\(end)"])
                 inbox.yield(.event(.ended(end)))
@@ -212,6 +213,8 @@ package final class RunSession: Sendable {
             return (status, Failure(status, sentence).sentence)
         case .leaseLost(let reason, let end):
             return (.leaseLost, "the lease on \(request.key) was lost: \(reason); the command \(end)")
+        case .leaseLostBeforeStart:
+            return (.leaseLost, "the lease on \(request.key) was over before the command could be started")
         case .ended(let end):
             guard let notReleased else { return (end.status, nil) }
             if let reason = notReleased.code.leaseLossReason {

@@ -16,7 +16,9 @@ package struct SignalRelay: Sendable {
     /// inherits the mask.
     ///
     /// A signal that was ignored when this process started (nohup, a shell's `&`) stays so, for the command as well.
+    /// SIGPIPE is ignored here and not in the command: a log whose reader has gone must not cost the lock.
     package static func install() -> SignalRelay {
+        signal(SIGPIPE, SIG_IGN)
         let relay = SignalRelay(signals: relayed.filter { !isIgnored($0) })
         var set = relay.set
         pthread_sigmask(SIG_BLOCK, &set, nil)

@@ -19,7 +19,7 @@ package struct Supervision {
         /// The grace that the command had after SIGTERM is over.
         case graceOver
         case ended(CommandEnd)
-        /// The command could not be started: `errno`.
+        /// The command could not be started: `errno`; ETIMEDOUT when the lease was over before.
         case notStarted(Int32)
     }
 
@@ -38,6 +38,8 @@ package struct Supervision {
         case notStarted(Int32)
         case ended(CommandEnd)
         case leaseLost(LeaseLossReason, CommandEnd)
+        /// The machine stood still between the grant and the start.
+        case leaseLostBeforeStart
     }
 
     private enum State {
@@ -74,6 +76,8 @@ package struct Supervision {
             return [.send(SIGTERM), .send(SIGCONT), .startGrace]
         case (.running, .ended(let end)):
             return finish(.ended(end))
+        case (.running, .notStarted(ETIMEDOUT)), (.stopping, .notStarted(ETIMEDOUT)):
+            return finish(.leaseLostBeforeStart)
         case (.running, .notStarted(let errno)), (.stopping, .notStarted(let errno)):
             return finish(.notStarted(errno))
 

@@ -54,7 +54,7 @@ let package = Package(
         ),
         .target(
             name: "RedisLocksTesting",
-            dependencies: ["Reactor", "RedisLocks", .product(name: "Logging", package: "swift-log")]
+            dependencies: ["Hiredis", "Reactor", "RedisLocks", .product(name: "Logging", package: "swift-log")]
         ),
 
         .target(name: "TestSupport", dependencies: ["Reactor", "Hiredis"], path: "Tests/TestSupport"),

@@ -39,16 +39,8 @@ let package = Package(
                 .product(name: "RedisLocks", package: "swift-redis-locks"),
             ]
         ),
-        // The root package's fixtures are no product of it; the folder is a link to them. Only the files that need nothing
-        // of the root's insides.
-        .target(
-            name: "TestSupport",
-            path: "Tests/TestSupport",
-            sources: [
-                "POSIX.swift", "ProcessSupervisor.swift", "RESPClient.swift", "RedisTestServer.swift",
-                "TemporaryDirectory.swift", "WaitUntil.swift",
-            ]
-        ),
+        // The root package's fixtures are no product of it: these are links to those that use none of its modules.
+        .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(
             name: "RedislockTests",
             dependencies: [

@@ -23,11 +23,20 @@ package actor RedisClient {
         preamble: RedisPreamble = .none,
         reactor: Reactor? = nil
     ) throws(RedisError) {
+        try self.init(
+            url: url, configuration: configuration, preamble: preamble, reactor: reactor, lookup: Resolver.systemLookup)
+    }
+
+    init(
+        url: RedisURL, configuration: RedisConfiguration, preamble: RedisPreamble, reactor: Reactor?,
+        lookup: @escaping Resolver.Lookup
+    ) throws(RedisError) {
         self.reactor = try Self.resolve(reactor)
         ownsReactor = reactor == nil
         do throws(RedisError) {
             connection = try RedisConnection(
-                url: url, configuration: configuration, reactor: self.reactor, preamble: preamble)
+                url: url, configuration: configuration, reactor: self.reactor, preamble: preamble,
+                resolver: Resolver(reactor: self.reactor, lookup: lookup))
         } catch {
             if reactor == nil { self.reactor.stop() }
             throw error

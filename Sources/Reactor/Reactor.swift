@@ -52,6 +52,10 @@ package final class Reactor: SerialExecutor, TaskExecutor, TimerScheduler {
             loop.jobs.append(job)
             return
         }
+        // The runtime lends an executor without holding it. Once the job can be seen, the thread may run it, and with it the
+        // last task that kept this reactor, before the lines below are through.
+        let life = Unmanaged.passRetained(self)
+        defer { life.release() }
         let (mustStart, mustWake) = inbox.withLock { inbox in
             inbox.jobs.append(job)
             defer {

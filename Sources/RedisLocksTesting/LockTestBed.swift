@@ -6,9 +6,9 @@ import RedisLocks
 ///
 /// ```swift
 /// let bed = try LockTestBed()
-/// async let job: Void = runNightlyJob(locks: bed.locks)
+/// let job = Task { try await runNightlyJob(locks: bed.locks) }
 /// await bed.loseLease("job:nightly")
-/// await #expect(throws: LockError.self) { try await job }
+/// await #expect(throws: LockError.self) { try await job.value }
 /// await bed.shutdown()
 /// ```
 ///
@@ -37,7 +37,9 @@ public final class LockTestBed: Sendable {
         precondition(count > 0, "A lock needs at least one node.")
         let time = ManualTime(reactor: try Reactor(name: "redis-locks-testing"))
         let servers = (0..<count).map { InMemoryServer(index: $0, time: time) }
-        let runtime = LockRuntime(reactor: time.reactor, timers: time, cancellationExecutor: time.reactor) { servers.map { $0.connect() } }
+        let runtime = LockRuntime(reactor: time.reactor, timers: time, cancellationExecutor: time.reactor) {
+            servers.map { $0.connect() }
+        }
         locks = try RedisLocks(nodes: count, configuration: configuration, logger: logger, runtime: runtime)
         nodes = servers
         self.time = time
@@ -84,6 +86,12 @@ public final class LockTestBed: Sendable {
     /// Moves the clock to `instant`, as ``advance(by:)`` does; never back.
     public func advance(to instant: ContinuousClock.Instant) async {
         await time.advance(to: instant)
+    }
+
+    /// The process stands still this long, as when the machine sleeps: the clock moves, and the client's timers fire only
+    /// afterwards, late. The servers go on meanwhile.
+    public func standStill(for duration: Duration) async {
+        await time.jump(by: duration)
     }
 
     /// Runs `work`, moving the clock from timer to timer until it is done: for what takes time, such as waiting for a name

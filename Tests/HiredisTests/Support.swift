@@ -30,6 +30,13 @@ extension RedisClient {
         }
     }
 
+    /// Records each change of health from now on; in place of ``healthChanges()``, which may skip some.
+    func recordHealth() -> Record<RedisHealth> {
+        let record = Record<RedisHealth>()
+        connection.onHealthChange = { record.append($0) }
+        return record
+    }
+
     /// Waits for a health that `predicate` accepts.
     @discardableResult
     func waitForHealth(_ predicate: (RedisHealth) -> Bool) async -> RedisHealth? {
@@ -42,6 +49,12 @@ extension RedisHealth {
     var isReady: Bool { self == .ready }
     var isIdle: Bool { self == .idle }
     var isRefused: Bool { if case .refused = self { true } else { false } }
+    var reason: RedisError? {
+        switch self {
+        case .backingOff(_, let error), .refused(let error): error
+        case .idle, .connecting, .ready, .closed: nil
+        }
+    }
     var isBackingOff: Bool { if case .backingOff = self { true } else { false } }
 }
 
@@ -62,10 +75,12 @@ func withClient<Result>(
     _ url: String,
     _ configuration: RedisConfiguration = testConfiguration(),
     preamble: RedisPreamble = .none,
+    lookup: @escaping Resolver.Lookup = Resolver.systemLookup,
     isolation: isolated (any Actor)? = #isolation,
     _ body: (RedisClient) async throws -> Result
 ) async throws -> Result {
-    let client = try RedisClient(url: RedisURL(url), configuration: configuration, preamble: preamble)
+    let client = try RedisClient(
+        url: RedisURL(url), configuration: configuration, preamble: preamble, reactor: nil, lookup: lookup)
     do {
         let result = try await body(client)
         await client.close(timeout: .zero)

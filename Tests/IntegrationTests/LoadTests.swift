@@ -123,7 +123,7 @@ struct LoadTests {
         try await withLocks { _, locks in
             try await locks.withLock("x") { _ in }
             let reactor = locks.core.engine.runtime.reactor
-            try await Task.sleep(for: .milliseconds(200))  // sleep: that nothing happens while time passes is the subject
+            try await Task.sleep(for: .milliseconds(200))  // sleep: that nothing happens is the subject
             let before = reactor.wakeUpCount
             try await Task.sleep(for: .seconds(1))  // sleep: as above
             #expect(reactor.wakeUpCount == before)

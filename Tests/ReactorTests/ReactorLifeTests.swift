@@ -206,6 +206,21 @@ struct ReactorLifeTests {
             #expect(await reactor.perform { 42 } == 42)
         }
     }
+
+    @Test("The last task that prefers a reactor may throw it away")
+    func thrownAwayByItsLastTask() async throws {
+        // The window is narrow: between a job's becoming visible and the end of the call that enqueued it.
+        for round in 0..<500 {
+            let result = try await {
+                let reactor = try Reactor()
+                defer { reactor.stop() }
+                return await withTaskExecutorPreference(reactor) {
+                    await Task.yield(); return round
+                }
+            }()
+            #expect(result == round)
+        }
+    }
 }
 
 /// Guard: an opaque name, never looked into.

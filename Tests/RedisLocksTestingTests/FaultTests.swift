@@ -108,6 +108,23 @@ struct FaultTests {
         }
     }
 
+    @Test(
+        "The very first request has the time of a connection attempt on top of its budget", arguments: [0, 100, 1500])
+    func firstRequest(milliseconds: Int) async throws {
+        try await LockTestBed.with { bed in
+            bed.nodes[0].inject(.hang)
+            let start = bed.now
+            let result = await code {
+                try await bed.advanceUntilDone {
+                    try await bed.locks.acquire("job", wait: .upTo(.milliseconds(milliseconds)))
+                }
+            }
+            #expect(result == .quorumUnreachable)
+            // And then that of one request and its repetition, each of one node timeout.
+            #expect(bed.now - start <= max(.milliseconds(milliseconds), .seconds(2)) + .seconds(1))
+        }
+    }
+
     @Test("The state of a name is read without taking it, and a lock is broken without its fence")
     func operators() async throws {
         try await LockTestBed.with { bed in

@@ -49,6 +49,33 @@ struct LeaseTests {
         }
     }
 
+    @Test("A process that stood still past the deadline has lost its lease, and does not resurrect it")
+    func standStill() async throws {
+        try await LockTestBed.with { bed in
+            let lease = try await bed.locks.acquire("job", ttl: .seconds(10))
+            await bed.standStill(for: .seconds(9))
+            #expect(lease.isValid, "the late renewal came in time")
+            await bed.standStill(for: .milliseconds(9950))
+            #expect(bed.nodes[0].isHeld("job"), "the server's key lives a little longer than the lease")
+            #expect(bed.nodes[0].requestCount(.extend) == 1)
+            #expect(await lease.lost() == .expired)
+        }
+    }
+
+    @Test("A thousand leases are renewed side by side")
+    func manyLeases() async throws {
+        try await LockTestBed.with { bed in
+            var leases: [Lease] = []
+            for number in 0..<1000 { leases.append(try await bed.locks.acquire("job:\(number)", ttl: .seconds(10))) }
+            await bed.advance(by: .seconds(30))
+            #expect(leases.count(where: \.isValid) == 1000)
+            #expect((7000...10_000).contains(bed.nodes[0].requestCount(.extend)))
+            for lease in leases { try await lease.release() }
+            let keys = bed.nodes[0].withRedis { redis, now in redis.keys(at: now).count }
+            #expect(keys == 1000, "only the counters stay")
+        }
+    }
+
     @Test("A renewal that is answered after the old deadline does not count")
     func lateExtension() async throws {
         try await LockTestBed.with { bed in

@@ -4,7 +4,9 @@ package enum NodeList {
 
     /// The URLs to use: those of the command line if there are any, else the comma-separated ones of the environment.
     package static func resolve(options: [String], environment: String?) throws(Failure) -> String {
-        let fromEnvironment = (environment ?? "").split(separator: ",").map { String($0.trimmed) }.filter { !$0.isEmpty }
+        let fromEnvironment = (environment ?? "").split(separator: ",").map { String($0.trimmed) }.filter {
+            !$0.isEmpty
+        }
         let urls = options.isEmpty ? fromEnvironment : options
         guard let url = urls.first else {
             throw Failure(.usage, "no Redis node given: use --node redis://HOST:PORT or set \(variable)")

@@ -34,7 +34,9 @@ struct KeyOption: ParsableArguments {
 }
 
 struct VerboseFlag: ParsableArguments {
-    @Flag(name: [.customShort("v"), .customLong("verbose")], help: "Log to stderr what happens to the lock and the command.")
+    @Flag(
+        name: [.customShort("v"), .customLong("verbose")],
+        help: "Log to stderr what happens to the lock and the command.")
     var verbose = false
 
     var logger: Logger {

@@ -91,12 +91,16 @@ struct RunCommand: Operation {
 
     @OptionGroup var log: VerboseFlag
 
-    @Argument(parsing: .postTerminator, help: ArgumentHelp("The command and its arguments, after --.", valueName: "command"))
+    @Argument(
+        parsing: .postTerminator, help: ArgumentHelp("The command and its arguments, after --.", valueName: "command"))
     var command: [String] = []
 
     func validate() throws {
         guard (Duration.milliseconds(100)...Duration.seconds(60)).contains(ttl) else {
             throw ValidationError("--ttl must be between 100ms and 60s")
+        }
+        guard wait <= .seconds(365 * 86_400) else {
+            throw ValidationError("--wait must be at most a year, 8760h")
         }
         guard !command.isEmpty else {
             throw ValidationError("no command given: write -- and the command after the options")

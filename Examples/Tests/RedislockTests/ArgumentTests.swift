@@ -14,7 +14,7 @@ struct ArgumentTests {
             (["run", "--node", "redis://h", "--key", "k", "--ttl", "10", "--", "true"], "a number and a unit"),
             (["run", "--node", "redis://h", "--key", "k", "--ttl", "99ms", "--", "true"], "between 100ms and 60s"),
             (["run", "--node", "redis://h", "--key", "k", "--ttl", "2m", "--", "true"], "between 100ms and 60s"),
-            (["run", "--node", "redis://h", "--key", "k", "--wait", "9000h", "--", "true"], "longer than a year"),
+            (["run", "--node", "redis://h", "--key", "k", "--wait", "9000h", "--", "true"], "a year"),
             (["run", "--node", "redis://h", "--key", "k", "--nope", "--", "true"], "--nope"),
             (["run", "--node", "redis://h", "--key", "{k}", "--", "true"], "{"),
             (["run", "--node", "redis://h", "--key", "", "--", "true"], ""),
@@ -53,7 +53,9 @@ struct ArgumentTests {
         let discussion = result.output.prefix { $0 != "\0" }.split(separator: "\n")
         #expect(discussion.allSatisfy { $0.count <= 80 || $0.hasPrefix("USAGE") })
         if command == "run" {
-            for word in ["REDISLOCK_KEY", "REDISLOCK_FENCING_TOKEN", "REDISLOCK_DEADLINE", "75", "69", "74", "64", "78"] {
+            for word in [
+                "REDISLOCK_KEY", "REDISLOCK_FENCING_TOKEN", "REDISLOCK_DEADLINE", "75", "69", "74", "64", "78",
+            ] {
                 #expect(result.output.contains(word))
             }
         }

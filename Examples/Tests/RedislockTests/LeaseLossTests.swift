@@ -27,7 +27,8 @@ struct LeaseLossTests {
         try await RedisTestServer.with { server in
             let script = "trap '' TERM; echo ready; exec sleep 600"
             let result = try await Tool.run(
-                "run", "--node", server.url, "--key", "job", "--ttl", "500ms", "--grace", "200ms", "--", "sh", "-c", script
+                "run", "--node", server.url, "--key", "job", "--ttl", "500ms", "--grace", "200ms", "--", "sh", "-c",
+                script
             ) { _, lines in
                 #expect(try await lines.next() == "ready")
                 try server.command("DEL", "job")
@@ -55,7 +56,8 @@ struct LeaseLossTests {
     func serverHangs() async throws {
         try await RedisTestServer.with { server in
             let result = try await Tool.run(
-                "run", "--node", server.url, "--key", "job", "--ttl", "500ms", "--", "sh", "-c", "echo ready; exec sleep 600"
+                "run", "--node", server.url, "--key", "job", "--ttl", "500ms", "--", "sh", "-c",
+                "echo ready; exec sleep 600"
             ) { _, lines in
                 #expect(try await lines.next() == "ready")
                 try server.pause()
@@ -69,7 +71,8 @@ struct LeaseLossTests {
     func maximumHold() async throws {
         try await RedisTestServer.with { server in
             let result = try await Tool.run(
-                "run", "--node", server.url, "--key", "job", "--ttl", "300ms", "--maximum-hold", "600ms", "--", "sleep", "600")
+                "run", "--node", server.url, "--key", "job", "--ttl", "300ms", "--maximum-hold", "600ms", "--", "sleep",
+                "600")
             #expect(result.status == 74)
             #expect(result.errors.contains("maximum hold"))
         }
@@ -92,14 +95,15 @@ struct LeaseLossTests {
         @Test("A redislock that is killed takes its command along")
         func killed() async throws {
             try await RedisTestServer.with { server in
-                let script = "trap 'echo told; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+                let told = "\(server.folder)/told"
+                let script = "trap 'echo told > \(told); exit 0' TERM; echo ready; while :; do sleep 0.05; done"
                 let result = try await Tool.run(
                     "run", "--node", server.url, "--key", "job", "--", "sh", "-c", script
                 ) { running, lines in
                     #expect(try await lines.next() == "ready")
                     try running.send(.kill)
-                    #expect(try await lines.next() == "told")
                 }
+                try await waitUntil("the command has been told") { (try? readText(told)) == "told\n" }
                 #expect(result.status == 137)
                 #expect(result.wasSignalled)
                 // Nobody released it; its ttl does.

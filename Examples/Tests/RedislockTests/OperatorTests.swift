@@ -40,7 +40,8 @@ struct OperatorTests {
             #expect(try server.command("DBSIZE") == "0")
 
             try await Tool.run(
-                "run", "--node", server.url, "--key", "job", "--", "sh", "-c", "echo $REDISLOCK_FENCING_TOKEN; exec sleep 600"
+                "run", "--node", server.url, "--key", "job", "--", "sh", "-c",
+                "echo $REDISLOCK_FENCING_TOKEN; exec sleep 600"
             ) { running, lines in
                 let token = try #require(Int64(try await lines.next() ?? ""))
                 let (held, _) = try await report(server)
@@ -62,9 +63,8 @@ struct OperatorTests {
 
     @Test("status says 69 when nobody answers")
     func statusUnreachable() async throws {
-        try await RedisTestServer.with { server in
-            try server.kill()
-            let result = try await Tool.run("status", "--node", server.url, "--key", "job")
+        try await withTemporaryDirectory { folder in
+            let result = try await Tool.run("status", "--node", "unix://\(folder)/none", "--key", "job")
             #expect(result.status == 69)
             #expect(result.errorLines.count == 1)
         }
@@ -109,7 +109,9 @@ struct OperatorTests {
         try await RedisTestServer.with { server in
             let result = try await Tool.run("demo", "--node", server.url, "--seconds", "3")
             #expect(result.status == 0, "\(result.errors)")
-            for word in ["FROZEN", "REFUSED", "exit status 74", "breaks the lock", "strictly increasing", "lost updates   0"] {
+            for word in [
+                "FROZEN", "REFUSED", "exit status 74", "breaks the lock", "strictly increasing", "lost updates   0",
+            ] {
                 #expect(result.output.contains(word), "\(word) in \(result.output)")
             }
             #expect(!result.output.contains("\u{1B}"))

@@ -65,7 +65,8 @@ struct SignalTests {
                 trap '' HUP; exec "$0" run --node "$1" --key job -- grep SigIgn: /proc/self/status
                 """
             let result = try await Tool.run(.name("sh"), ["-c", script, "\(Tool.path)", server.url])
-            let bits = try #require(result.output.split(whereSeparator: \.isWhitespace).last.flatMap { UInt64($0, radix: 16) })
+            let bits = try #require(
+                result.output.split(whereSeparator: \.isWhitespace).last.flatMap { UInt64($0, radix: 16) })
             #expect(bits & 0x7FFF_FFFF == 1)
         }
     }

@@ -226,20 +226,12 @@ final class RedisLockNode: LockNode {
         }
         switch result {
         case .success(.error(let error)):
-            return .failure(NodeFailure(Self.effect(error.outcome), .refused(error.message)))
+            return .failure(NodeFailure(error))
         case .success(let value):
             if let reply = decode(value) { return .reply(reply) }
             return .failure(NodeFailure(.ambiguous, .refused("answered something else than was asked")))
         case .failure(let error):
-            return .failure(NodeFailure(Self.effect(error.outcome), outcome(of: error)))
-        }
-    }
-
-    private static func effect(_ outcome: RedisOutcome) -> NodeFailure.Effect {
-        switch outcome {
-        case .notApplied: .notApplied
-        case .ambiguous: .ambiguous
-        case .misconfigured: .permanent
+            return .failure(NodeFailure(NodeFailure.Effect(error.outcome), outcome(of: error)))
         }
     }
 
@@ -272,4 +264,21 @@ extension [LockName] {
 
 extension Int64 {
     fileprivate var digits: String { String(self) }
+}
+
+extension NodeFailure {
+    /// A server's error reply.
+    package init(_ error: RedisServerError) {
+        self.init(Effect(error.outcome), .refused(error.message))
+    }
+}
+
+extension NodeFailure.Effect {
+    fileprivate init(_ outcome: RedisOutcome) {
+        switch outcome {
+        case .notApplied: self = .notApplied
+        case .ambiguous: self = .ambiguous
+        case .misconfigured: self = .permanent
+        }
+    }
 }

@@ -1,3 +1,4 @@
+import Hiredis
 import Reactor
 import RedisLocks
 
@@ -59,7 +60,7 @@ final class InMemoryNode: LockNode {
         case .hang:
             answer(id, Self.timeout, at: deadline)
         case .refuse(let line):
-            reply(id, .failure(InMemoryRedis.failure(serverError: line)), at: time.now, deadline: deadline)
+            reply(id, .failure(NodeFailure(RedisServerError(line))), at: time.now, deadline: deadline)
         case .unreachable:
             fail(id, .notApplied, .unreachable("no connection"))
         case .loseReply:

@@ -1,3 +1,4 @@
+import Hiredis
 import RedisLocks
 
 /// What the engine asks of a node, executed at once, and the replies as the engine sees them.
@@ -25,17 +26,6 @@ extension InMemoryRedis {
         }
     }
 
-    /// An error reply, classified as the error table of the protocol has it.
-    package static func failure(serverError line: String) -> NodeFailure {
-        let code = line.prefix { $0 != " " }
-        return NodeFailure(permanentErrors.contains(String(code)) ? .permanent : .notApplied, .refused(line))
-    }
-
-    /// What no retry can mend: somebody has to change a setting, a password or a key.
-    private static let permanentErrors: Set<String> = [
-        "NOAUTH", "WRONGPASS", "NOPERM", "CORRUPT", "EXHAUSTED", "WRONGTYPE", "CROSSSLOT", "ERR",
-    ]
-
     private func inspect(_ name: LockName, at now: WallTime) -> NodeReply {
         let remaining = remaining(name.bytes, at: now)
         let fence = (try? get(name.fenceKey, at: now)).flatMap { Int64(String(decoding: $0, as: UTF8.self)) }
@@ -45,13 +35,13 @@ extension InMemoryRedis {
     private func decode(_ reply: Reply, _ convert: ([Reply]) -> NodeReply?) -> NodeResponse {
         let elements: [Reply]
         switch reply {
-        case .error(let line): return .failure(Self.failure(serverError: line))
+        case .error(let line): return .failure(NodeFailure(RedisServerError(line)))
         case .array(let array): elements = array
         case .integer, .text: elements = [reply]
         }
-        // A counter that someone else set beyond 2^63 is all that ends here.
+        // A counter that someone else set beyond 2^53 is all that ends here.
         guard let converted = convert(elements) else {
-            return .failure(NodeFailure(.ambiguous, .refused("The reply of the script is not understood.")))
+            return .failure(NodeFailure(.ambiguous, .refused("answered something else than was asked")))
         }
         return .reply(converted)
     }
@@ -92,6 +82,9 @@ extension InMemoryRedis.Reply {
     }
 
     fileprivate var token: Int64? {
-        if case .text(let digits) = self { Int64(String(decoding: digits, as: UTF8.self)) } else { nil }
+        guard case .text(let digits) = self, let number = Int64(String(decoding: digits, as: UTF8.self)) else {
+            return nil
+        }
+        return number > 0 && number < 9_007_199_254_740_992 ? number : nil
     }
 }

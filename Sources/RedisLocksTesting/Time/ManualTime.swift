@@ -61,6 +61,18 @@ package final class ManualTime: TimerScheduler {
         await settle()
     }
 
+    /// Moves the clock first and fires what has become due afterwards, late: what happens to a process that stood still.
+    package func jump(by duration: Duration) async {
+        await settle()
+        let target = await onReactor { [self] in
+            clock.withLock { clock in
+                clock.now += max(duration, .zero)
+                return clock.now
+            }
+        }
+        await advance(to: target)
+    }
+
     /// Moves the clock to the earliest timer not later than `limit` and fires it. Returns `false` when there is none.
     @discardableResult
     package func advanceToNextTimer(notAfter limit: ContinuousClock.Instant? = nil) async -> Bool {

@@ -70,9 +70,13 @@ package final class Demo: Sendable {
     private func introduce(_ stage: DemoStage) {
         let narrator = stage.narrator
         narrator.heading("One lock, six contestants, about \(duration.forPeople)")
-        narrator.text("Each reads a number from a file, thinks, and writes it back plus one, under the lock \(stage.key).")
-        narrator.text("ann, ben and cho are tasks with connections of their own; dan and eve are processes (redislock run).")
-        narrator.text("A lease lasts \(stage.ttl.forPeople) and is renewed while its holder lives. Every grant has a greater token.")
+        narrator.text(
+            "Each reads a number from a file, thinks, and writes it back plus one, under the lock \(stage.key).")
+        narrator.text(
+            "ann, ben and cho are tasks with connections of their own; dan and eve are processes (redislock run).")
+        narrator.text(
+            "A lease lasts \(stage.ttl.forPeople) and is renewed while its holder lives. Every grant has a greater token."
+        )
         narrator.heading("Contention: who comes too late waits")
     }
 

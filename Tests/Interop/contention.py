@@ -127,41 +127,84 @@ class Killer(threading.Thread):
                         time.sleep(0.0005)
 
 
-def check(folder, killed, expected):
-    """Returns what is wrong, as sentences."""
-    problems = []
+class Checks:
+    """What was looked at, and what was wrong with it."""
+
+    def __init__(self):
+        self.problems = {}
+
+    def add(self, name, problems=()):
+        self.problems.setdefault(name, []).extend(problems)
+
+    def report(self):
+        failed = {name: problems for name, problems in self.problems.items() if problems}
+        for name, problems in failed.items():
+            print(f"FAILED: {name}: {problems[0]} ({len(problems)} in all)")
+        print(f"{len(self.problems) - len(failed)} passed, {len(failed)} failed")
+        return 1 if failed else 0
+
+
+def read_holders(folder, checks):
+    """What each holder did, in the order of acquisition."""
     holders = []
-    for line in open(f"{folder}/log"):
-        event, name, value = line.split()
-        if event == "start":
-            holders.append({"name": name, "pid": int(value), "intent": None, "ended": False})
-            continue
-        if not holders or holders[-1]["name"] != name:
-            problems.append(f"{name} worked although {holders[-1]['name'] if holders else 'nobody'} had started after it")
-            continue
-        holders[-1]["intent" if event == "intent" else "ended"] = int(value) if event == "intent" else True
+    checks.add("nobody works while somebody else holds the lock")
+    with open(f"{folder}/log") as file:
+        for line in file:
+            event, name, value = line.split()
+            if event == "start":
+                holders.append({"name": name, "pid": int(value), "intent": None, "ended": False})
+            elif not holders or holders[-1]["name"] != name:
+                last = holders[-1]["name"] if holders else "nobody"
+                checks.add(
+                    "nobody works while somebody else holds the lock", [f"{name} went on after {last} had started"])
+            elif event == "intent":
+                holders[-1]["intent"] = int(value)
+            else:
+                holders[-1]["ended"] = True
+    return holders
 
-    tokens = [int(holder["name"]) for holder in holders if not holder["name"].startswith("py")]
-    for before, after in zip(tokens, tokens[1:]):
-        if after <= before:
-            problems.append(f"token {after} was granted after {before}")
 
+def check_numbers(holders, final, checks):
+    """Every number is its predecessor's plus one; a killed holder's may or may not have reached the file."""
+    name = "no increment is lost but a killed holder's own"
+    checks.add(name)
     possible = {0}
     for holder in holders:
-        name, intent = holder["name"], holder["intent"]
-        if intent is not None:
-            if intent - 1 not in possible:
-                problems.append(f"{name} wrote {intent} where one of {sorted(possible)} plus one was due")
-            # A killed holder may have come as far as its intent, or to its end.
-            possible = {intent} if holder["ended"] else {intent - 1, intent}
-        if not holder["ended"] and holder["pid"] not in killed:
-            problems.append(f"{name} did not finish, but was not killed")
-    if read_number(folder) not in possible:
-        problems.append(f"the file says {read_number(folder)} where one of {sorted(possible)} was due")
+        intent = holder["intent"]
+        if intent is None:
+            continue
+        if intent - 1 not in possible:
+            checks.add(name, [f"{holder['name']} wrote {intent} where one of {sorted(possible)} plus one was due"])
+        possible = {intent} if holder["ended"] else {intent - 1, intent}
+    if final not in possible:
+        checks.add(name, [f"the file says {final} where one of {sorted(possible)} was due"])
+
+
+def check_order(holders, checks):
+    tokens = [int(holder["name"]) for holder in holders if not holder["name"].startswith("py")]
+    checks.add(
+        "fencing tokens strictly increase in the order of acquisition",
+        [f"{after} was granted after {before}" for before, after in zip(tokens, tokens[1:]) if after <= before])
+
+
+def check_ends(holders, statuses, options, other, checks):
+    killed = {pid for pid, status in statuses if status == -signal.SIGKILL}
+    checks.add(
+        "redislock succeeds, unless it is killed",
+        [f"process {pid} ended with {status}" for pid, status in statuses if status not in (0, -signal.SIGKILL)])
+    checks.add(
+        "every holder that was not killed has finished",
+        [f"{holder['name']} has not" for holder in holders if not holder["ended"] and holder["pid"] not in killed])
+    succeeded = sum(status == 0 for _, status in statuses) + other.succeeded
     finished = sum(holder["ended"] for holder in holders)
-    if finished < expected:
-        problems.append(f"{expected} holders succeeded, but only {finished} increments are in the log")
-    return problems
+    checks.add(
+        "every success has its increment",
+        [f"{succeeded} successes, {finished} increments"] if finished < succeeded else [])
+    checks.add(
+        "holders were killed", [f"{len(killed)} of {options.kills}"] if len(killed) < options.kills else [])
+    checks.add(
+        "redis-py got its turns",
+        [f"{other.succeeded} of {options.redis_py_runs}"] if other.succeeded < options.redis_py_runs else [])
 
 
 def main():
@@ -195,24 +238,16 @@ def main():
         killer.join()
 
         statuses = [status for worker in workers for status in worker.statuses]
-        killed = {pid for pid, status in statuses if status == -signal.SIGKILL}
-        succeeded = sum(status == 0 for _, status in statuses)
-        problems = check(folder, killed, succeeded + other.succeeded)
-        for pid, status in statuses:
-            if status not in (0, -signal.SIGKILL):
-                problems.append(f"redislock {pid} exited with {status}")
-        if len(killed) < options.kills:
-            problems.append(f"only {len(killed)} of {options.kills} holders could be killed")
-        if other.succeeded < options.redis_py_runs:
-            problems.append(f"redis-py got the lock {other.succeeded} times instead of {options.redis_py_runs}")
+        checks = Checks()
+        holders = read_holders(folder, checks)
+        check_numbers(holders, read_number(folder), checks)
+        check_order(holders, checks)
+        check_ends(holders, statuses, options, other, checks)
         print(
-            f"{options.processes} processes, {len(statuses)} runs, {succeeded} succeeded, {len(killed)} killed, "
-            f"{other.succeeded} by redis-py, number {read_number(folder)}, {time.monotonic() - begin:.1f} s, "
-            f"seed {options.seed}"
+            f"{options.processes} processes, {len(statuses)} runs of redislock and {other.succeeded} of redis-py, number "
+            f"{read_number(folder)}, {time.monotonic() - begin:.1f} s, seed {options.seed}"
         )
-        for problem in problems:
-            print(f"PROBLEM: {problem}", file=sys.stderr)
-        sys.exit(1 if problems else 0)
+        sys.exit(checks.report())
 
 
 main()

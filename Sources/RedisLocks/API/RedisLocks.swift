@@ -33,8 +33,8 @@ public final class RedisLocks: Service, Sendable {
         configuration: Configuration = Configuration(),
         logger: Logger = Logger(label: "redis-locks", factory: { _ in SwiftLogNoOpLogHandler() })
     ) throws(LockError) {
+        try configuration.check(nodes: nodes.urls.count)
         let urls = try RedisLockNode.check(nodes.urls, configuration: configuration)
-        try configuration.check(nodes: urls.count)
         let reactor = try Self.makeReactor()
         let runtime = LockRuntime(reactor: reactor, timers: reactor) {
             urls.map { RedisLockNode.checked($0, configuration: configuration, reactor: reactor) }

@@ -80,7 +80,8 @@ public final class RedisLocks: Service, Sendable {
         return result
     }
 
-    /// Connects to every node and probes it: version, role, eviction policy, permissions.
+    /// Connects to every node and probes it: version, role, eviction policy, permissions. A server without an append-only
+    /// file may serve, and is mentioned in the log: see <doc:Guarantees>.
     ///
     /// Not needed before the first lock, but a good thing to do at start-up: what is wrong is said then.
     ///

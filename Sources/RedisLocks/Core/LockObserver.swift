@@ -100,6 +100,8 @@ final class LockObserver: Sendable {
             logger.warning("Lock node disconnected", metadata: ["node": "\(node)", "reason": "\(reason)"])
         case .node(let node, .refused(let reason)):
             logger.error("Lock node refused", metadata: ["node": "\(node)", "reason": "\(reason)"])
+        case .node(let node, .caveat(let caveat)):
+            logger.notice("Lock node with a caveat", metadata: ["node": "\(node)", "caveat": "\(caveat)"])
         case .renewed(let names, let lag, let took):
             metrics.renewed.increment()
             metrics.renewalLag.recordNanoseconds(lag.nanoseconds)

@@ -7,7 +7,7 @@ import Testing
 struct LoadTests {
     @Test("A thousand tasks on one name: one at a time, in the order in which they asked, without polling")
     func thousandWaiters() async throws {
-        try await withLocks { server, locks in
+        try await withLocks(configuration: .patient) { server, locks in
             try await locks.connect()
             let before = try server.commandCounts()["evalsha", default: 0]
             let log = VisitLog()
@@ -38,7 +38,7 @@ struct LoadTests {
         try await withLocks { server, locks in
             let leases = try await withThrowingTaskGroup(of: Lease.self) { group in
                 for index in 0..<1000 {
-                    group.addTask { try await locks.acquire("lease:\(index)", ttl: .seconds(6)) }
+                    group.addTask { try await locks.acquire("lease:\(index)", ttl: .seconds(15)) }
                 }
                 var leases: [Lease] = []
                 for try await lease in group { leases.append(lease) }
@@ -123,9 +123,10 @@ struct LoadTests {
         try await withLocks { _, locks in
             try await locks.withLock("x") { _ in }
             let reactor = locks.core.engine.runtime.reactor
-            try await Task.sleep(for: .milliseconds(200))  // sleep: that nothing happens while time passes is the subject
+            // sleep: that nothing happens while time passes is the subject
+            try await Task.sleep(for: .milliseconds(200))
             let before = reactor.wakeUpCount
-            try await Task.sleep(for: .seconds(1))  // sleep: as above
+            try await Task.sleep(for: .seconds(1))
             #expect(reactor.wakeUpCount == before)
         }
     }

@@ -83,6 +83,67 @@ struct EdgeTests {
         }
     }
 
+    @Test("A release without a connection is sent when there is one again, although nobody waits for it any more")
+    func releaseLeftBehind() async throws {
+        try await LockTestBed.with { bed in
+            let lease = try await bed.locks.acquire("job")
+            bed.nodes[0].inject(.unreachable, into: [.release], times: 1)
+            #expect(await code { try await lease.release() } == .quorumUnreachable)
+            await bed.settle()
+            #expect(!bed.nodes[0].isHeld("job"))
+        }
+    }
+
+    @Test("A maximum hold of one ttl ends the lease at the ttl, for that reason", arguments: [10.0, 10.01, 15])
+    func shortMaximumHold(seconds: Double) async throws {
+        var configuration = RedisLocks.Configuration()
+        configuration.maximumHold = .seconds(seconds)
+        try await LockTestBed.with(configuration: configuration) { bed in
+            let lease = try await bed.locks.acquire("job", ttl: .seconds(10))
+            let end = bed.now + .seconds(seconds)
+            await bed.advance(to: end - .microseconds(1))
+            #expect(lease.isValid)
+            await bed.advance(by: .microseconds(1))
+            #expect(await lease.lost() == .maximumHold)
+            #expect(await code { try await lease.release() } == .leaseLost(.maximumHold))
+            #expect(!bed.nodes[0].isHeld("job"))
+        }
+    }
+
+    @Test("A renewal that is under way when the lease is released changes nothing")
+    func releaseDuringRenewal() async throws {
+        try await LockTestBed.with { bed in
+            let lease = try await bed.locks.acquire("job", ttl: .seconds(9))
+            bed.nodes[0].inject(.delayReply(.milliseconds(400)), into: [.extend], times: 1)
+            let renewals = bed.nodes[0].requestCount(.extend)
+            while bed.nodes[0].requestCount(.extend) == renewals { await bed.advance(by: .milliseconds(100)) }
+            #expect(
+                try await bed.advanceUntilDone {
+                    try await lease.release(); return !lease.isValid
+                })
+            await bed.advance(by: .seconds(20))
+            #expect(!bed.nodes[0].isHeld("job"))
+            #expect(bed.nodes[0].requestCount(.extend) == renewals + 1)
+        }
+    }
+
+    @Test("Shutdown while requests are under way ends each of them, and leaves no key")
+    func shutdownUnderWay() async throws {
+        try await LockTestBed.with { bed in
+            try await bed.locks.connect()
+            let held = try await bed.locks.acquire("held")
+            bed.nodes[0].inject(.delayReply(.milliseconds(300)))
+            async let acquiring = code { try await bed.locks.acquire("new") }
+            async let releasing = code { try await held.release() }
+            await bed.nodes[0].waitForRequests(.acquire, count: 2)
+            await bed.nodes[0].waitForRequests(.release)
+            await bed.shutdown()
+            #expect(await acquiring == .closed)
+            #expect(await releasing == nil)
+            #expect(!bed.nodes[0].isHeld("new") && !bed.nodes[0].isHeld("held"))
+        }
+    }
+
     @Test("A client keeps nothing of the task that made it")
     func inheritsNothing() async throws {
         final class Context: Sendable {

@@ -50,6 +50,8 @@ public final class LockTestBed: Sendable {
     ///
     /// Everything that `body` and its child tasks do is settled before the clock moves: this is the form in which a test
     /// always goes the same way.
+    ///
+    /// - Throws: what ``init(nodes:configuration:logger:)`` and `body` throw.
     public static func with<Result: Sendable>(
         nodes count: Int = 1,
         configuration: RedisLocks.Configuration = RedisLocks.Configuration(),
@@ -132,7 +134,8 @@ public final class LockTestBed: Sendable {
 
     /// Waits until the client holds the name, takes the lease away, and moves the clock until the client knows.
     ///
-    /// It may be called while the lock is still waited for, and in the body of a `withLock`, whose task it cancels.
+    /// It may be called while the lock is still waited for, and in the body of a `withLock`, whose task it cancels. If nobody
+    /// ever takes the lock it waits until its own task is cancelled: give the test a time limit.
     public func loseLease(_ name: String, as loss: Loss = .taken) async {
         let lockName = checked(name)
         await time.changes.wait { [self] in remainingOfClient(lockName) != nil }

@@ -7,7 +7,7 @@ import Testing
 struct LoadTests {
     @Test("A thousand tasks on one name: one at a time, in the order in which they asked, without polling")
     func thousandWaiters() async throws {
-        try await withLocks { server, locks in
+        try await withLocks(configuration: .patient) { server, locks in
             try await locks.connect()
             let before = try server.commandCounts()["evalsha", default: 0]
             let log = VisitLog()
@@ -38,7 +38,7 @@ struct LoadTests {
         try await withLocks { server, locks in
             let leases = try await withThrowingTaskGroup(of: Lease.self) { group in
                 for index in 0..<1000 {
-                    group.addTask { try await locks.acquire("lease:\(index)", ttl: .seconds(6)) }
+                    group.addTask { try await locks.acquire("lease:\(index)", ttl: .seconds(15)) }
                 }
                 var leases: [Lease] = []
                 for try await lease in group { leases.append(lease) }

@@ -28,7 +28,7 @@ struct LockTests {
 
     @Test("Acquire and release are one command and one round trip each")
     func roundTrips() async throws {
-        try await withLocks { server, locks in
+        try await withLocks(configuration: .patient) { server, locks in
             try await locks.connect()
             let before = try server.commandCounts()
             for _ in 0..<50 {
@@ -62,7 +62,7 @@ struct LockTests {
 
     @Test("What somebody else holds is nil at once, and an error after the budget")
     func contention() async throws {
-        try await withLocks { server, locks in
+        try await withLocks(configuration: .patient) { server, locks in
             #expect(try server.command("SET", "taken", "foreign", "PX", "60000") == "OK")
             #expect(try await locks.withLockIfAvailable("taken") { _ in 1 } == nil)
             #expect(try await locks.acquireIfAvailable("taken") == nil)
@@ -97,7 +97,7 @@ struct LockTests {
 
     @Test("Several names are taken together or not at all, under one token")
     func severalNames() async throws {
-        try await withLocks { server, locks in
+        try await withLocks(configuration: .patient) { server, locks in
             let single = try await locks.withLock("b") { $0.fencingToken }
             let lease = try await locks.acquire(["a", "b", "c"])
             #expect(lease.names == ["a", "b", "c"])
@@ -105,7 +105,7 @@ struct LockTests {
             for name in lease.names {
                 #expect(try server.command("GET", "{\(name)}:fence") == "\(lease.fencingToken)")
             }
-            try await RedisLocks.with(.node(server.url)) { other in
+            try await RedisLocks.with(.node(server.url), configuration: .patient) { other in
                 #expect(try await other.acquireIfAvailable("c") == nil)
                 let error = try await #require(throws: LockError.self) {
                     _ = try await other.acquire(["d", "c"], wait: .upTo(.milliseconds(20)))
@@ -150,7 +150,7 @@ struct LockTests {
 
     @Test("status reads and changes nothing; breakLock takes the lock away and keeps the fence")
     func operators() async throws {
-        try await withLocks { server, locks in
+        try await withLocks(configuration: .patient) { server, locks in
             #expect(try await locks.status(of: "x").isHeld == false)
             let lease = try await locks.acquire("x", ttl: .seconds(60))
             let status = try await locks.status(of: "x")
@@ -195,6 +195,17 @@ struct LockTests {
 
 private struct BodyFailure: Error {
     let number: Int
+}
+
+extension RedisLocks.Configuration {
+    /// For tests that count requests, or ask once: a machine that stands still for seconds must not cause a repetition.
+    static var patient: RedisLocks.Configuration {
+        var configuration = RedisLocks.Configuration()
+        configuration.ttl = .seconds(60)
+        configuration.nodeTimeout = .seconds(15)
+        configuration.connectTimeout = .seconds(20)
+        return configuration
+    }
 }
 
 /// A private server and a client of it.

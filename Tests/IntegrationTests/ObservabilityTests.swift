@@ -31,7 +31,7 @@ struct ObservabilityTests {
         let acquired = Self.count(metrics, "redis_locks_acquired_total")
         try await withLocks { server, locks in
             try await locks.withLock("observed") { _ in }
-            let lease = try await locks.acquire("observed", ttl: .seconds(3))
+            let lease = try await locks.acquire("observed", ttl: .seconds(9))
             #expect(try await locks.acquireIfAvailable("observed") == nil)
             _ = try server.command("DEL", "observed")
             #expect(await lease.lost() == .taken)
@@ -85,6 +85,28 @@ struct ObservabilityTests {
                 #expect(!everything.contains("open-sesame"))
                 #expect(!everything.contains(owner))
             }
+        }
+    }
+
+    @Test("A server that would forget its locks is mentioned, once; one with an append-only file is not")
+    func caveat() async throws {
+        for keepsLog in [false, true] {
+            let handler = InMemoryLogHandler()
+            let logger = Logger(label: "test", factory: { _ in handler })
+            try await RedisTestServer.with { server in
+                _ = try server.command("CONFIG", "SET", "appendonly", keepsLog ? "yes" : "no")
+                try await RedisLocks.with(.node(server.url), logger: logger) { locks in
+                    for _ in 0..<2 {
+                        try await locks.withLock("x", ttl: .seconds(60)) { _ in }
+                        _ = try server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                    }
+                    try await locks.connect()
+                    try await waitUntil("the log is written, by a task of its own", within: .seconds(10)) {
+                        handler.entries.count { $0.message == "Lock node connected" } >= 2
+                    }
+                }
+            }
+            #expect(handler.entries.count { $0.message == "Lock node with a caveat" } == (keepsLog ? 0 : 1))
         }
     }
 

@@ -46,6 +46,24 @@ struct WaitingTests {
         }
     }
 
+    @Test("A foreign lock without expiry is waited for by back-off, and never broken")
+    func foreverHeld() async throws {
+        try await LockTestBed.with { bed in
+            bed.hold("job")
+            let states = try await bed.locks.status(of: "job").nodes.map(\.state)
+            #expect(states == [.held(remaining: nil)])
+            do {
+                _ = try await bed.advanceUntilDone { try await bed.locks.acquire("job", wait: .upTo(.seconds(60))) }
+                Issue.record("nothing was thrown")
+            } catch let error as LockError {
+                #expect(error.code == .waitTimedOut)
+                #expect(error.nodes.map(\.outcome) == [.heldByOther(remaining: nil)])
+            }
+            #expect(bed.nodes[0].isHeld("job"))
+            #expect((60...1000).contains(bed.nodes[0].requestCount(.acquire)), "neither too seldom nor a busy poll")
+        }
+    }
+
     @Test("A waiter behind a local holder gives up on time, too")
     func localBudget() async throws {
         try await LockTestBed.with { bed in

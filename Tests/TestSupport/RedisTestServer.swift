@@ -1,3 +1,4 @@
+import Dispatch
 import Synchronization
 
 #if canImport(Darwin)
@@ -65,13 +66,17 @@ package final class RedisTestServer: Sendable {
         }
     }
 
-    /// Starts a server, runs `body` with it, and cleans up.
+    /// Starts a server, runs `body` with it, and cleans up. Starting takes no thread from the tests that run meanwhile.
     package static func with<Result>(
         _ options: Options = Options(),
         isolation: isolated (any Actor)? = #isolation,
         _ body: (RedisTestServer) async throws -> Result
     ) async throws -> Result {
-        let server = try RedisTestServer(options)
+        let server: RedisTestServer = try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue(label: "redis-server").async {
+                continuation.resume(with: Swift.Result { try RedisTestServer(options) })
+            }
+        }
         defer { server.cleanUp() }
         return try await body(server)
     }

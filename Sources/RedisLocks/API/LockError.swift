@@ -1,6 +1,6 @@
 /// Why a lock operation did not succeed.
 ///
-/// "Somebody else holds it" is not an error: ``RedisLocks/withLockIfAvailable(_:ttl:isolation:_:)`` answers `nil`.
+/// "Somebody else holds it" is not an error: ``RedisLocks/withLockIfAvailable(_:ttl:_:)`` answers `nil`.
 public struct LockError: Error, Sendable {
     /// What kind of failure it is. New cases may come: always have a `default`.
     public struct Code: Hashable, Sendable, CustomStringConvertible {

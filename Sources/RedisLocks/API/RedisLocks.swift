@@ -33,8 +33,8 @@ public final class RedisLocks: Service, Sendable {
         configuration: Configuration = Configuration(),
         logger: Logger = Logger(label: "redis-locks", factory: { _ in SwiftLogNoOpLogHandler() })
     ) throws(LockError) {
+        try configuration.check(nodes: nodes.urls.count)
         let urls = try RedisLockNode.check(nodes.urls, configuration: configuration)
-        try configuration.check(nodes: urls.count)
         let reactor = try Self.makeReactor()
         let runtime = LockRuntime(reactor: reactor, timers: reactor) {
             urls.map { RedisLockNode.checked($0, configuration: configuration, reactor: reactor) }
@@ -80,7 +80,8 @@ public final class RedisLocks: Service, Sendable {
         return result
     }
 
-    /// Connects to every node and probes it: version, role, eviction policy, permissions.
+    /// Connects to every node and probes it: version, role, eviction policy, permissions. A server without an append-only
+    /// file may serve, and is mentioned in the log: see <doc:Guarantees>.
     ///
     /// Not needed before the first lock, but a good thing to do at start-up: what is wrong is said then.
     ///

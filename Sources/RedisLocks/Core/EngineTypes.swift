@@ -58,7 +58,7 @@ final class Waiter {
     let started: ContinuousClock.Instant
     let budgetEnd: ContinuousClock.Instant
     let hasBody: Bool
-    /// Resumed exactly once, by `LockEngine.finish`.
+    /// Resumed exactly once: by whoever takes the waiter out of the engine's table, or refuses to put it there.
     let continuation: CheckedContinuation<AcquireResult, Never>
     var attempts = 0
     var attempt: Attempt?
@@ -77,6 +77,11 @@ final class Waiter {
         self.budgetEnd = budgetEnd
         self.hasBody = hasBody
         self.continuation = continuation
+    }
+
+    func inherit(_ predecessor: Waiter) {
+        refusal = predecessor.refusal
+        reports = predecessor.reports
     }
 }
 

@@ -11,6 +11,8 @@ package final class LeaseState: Sendable {
     private struct Fields {
         var status = Status.held
         var deadline: ContinuousClock.Instant
+        /// Somebody was told that the deadline has passed: no renewal may take that back.
+        var wasSeenExpired = false
         var nextObserver: UInt64 = 0
         var observers: [UInt64: @Sendable (LeaseEvent?) -> Void] = [:]
     }
@@ -29,17 +31,26 @@ package final class LeaseState: Sendable {
 
     /// The status as far as it is known at `now`: a lease past its deadline is lost, whether or not anybody has noticed.
     package func status(at now: ContinuousClock.Instant) -> Status {
-        fields.withLock { $0.status == .held && now >= $0.deadline ? .lost(.expired) : $0.status }
+        fields.withLock { fields in
+            guard fields.status == .held, now >= fields.deadline else { return fields.status }
+            fields.wasSeenExpired = true
+            return .lost(.expired)
+        }
     }
 
     // MARK: For the engine
 
-    package func extend(to deadline: ContinuousClock.Instant) {
-        let observers = fields.withLock { fields in
+    /// Returns whether it counts: an answer that came in time may be booked too late, when the holder has been told of the
+    /// loss already.
+    package func extend(to deadline: ContinuousClock.Instant) -> Bool {
+        let observers = fields.withLock { fields -> [@Sendable (LeaseEvent?) -> Void]? in
+            guard fields.status == .held, !fields.wasSeenExpired else { return nil }
             fields.deadline = deadline
-            return fields.status == .held ? Array(fields.observers.values) : []
+            return Array(fields.observers.values)
         }
+        guard let observers else { return false }
         for observer in observers { observer(.renewed(deadline: deadline)) }
+        return true
     }
 
     package func warn(remaining: Duration) {

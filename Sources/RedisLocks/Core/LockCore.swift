@@ -24,10 +24,13 @@ final class LockCore: Sendable {
     }
 
     deinit {
-        observer.finish()
         guard !isShutDown.withLock({ $0 }) else { return }
-        let engine = engine
-        engine.runtime.reactor.execute { engine.assumeIsolated { $0.closeNow() } }
+        let (engine, observer) = (engine, observer)
+        engine.runtime.reactor.execute {
+            engine.assumeIsolated { $0.closeNow() }
+            // Behind the report on a lease that was thrown away together with the client.
+            observer.finish()
+        }
         engine.runtime.reactor.stop()
     }
 
@@ -99,7 +102,9 @@ final class LockCore: Sendable {
     }
 
     func release(_ handle: LeaseHandle) async -> ReleaseResult {
-        let result = await engine.release(handle.id)
+        var result = await engine.release(handle.id)
+        // The engine has forgotten a lease that it ended itself, at its shutdown.
+        if result == .notHeld, case .lost(let reason) = handle.state.status(at: handle.now) { result = .lost(reason) }
         observer.released(handle.names, result, held: handle.now - handle.acquired)
         return result
     }

@@ -81,9 +81,9 @@ extension LockEngine {
         _ lease: LeaseRecord, to deadline: ContinuousClock.Instant, lag: Duration, took: Duration
     ) {
         lease.isExtending = false
+        guard lease.state.extend(to: deadline) else { return lose(lease, .expired) }
         lease.failedExtensions = 0
         lease.hasWarned = false
-        lease.state.extend(to: deadline)
         lease.nextRenewal = now + jittered(lease.terms.renewalInterval)
         report(.renewed(names: lease.terms.nameStrings, lag: lag, took: took))
         arm(lease)
@@ -146,6 +146,7 @@ extension LockEngine {
                 leases[lease.id] = nil
                 disarm(lease)
                 lease.state.end(.lost(.shutdown))
+                report(.leaseLost(names: lease.terms.nameStrings, reason: .shutdown))
                 releaseQuietly(lease.terms.names, owner: lease.owner, at: nodes.indices, ttl: lease.terms.ttl)
             }
         }

@@ -25,6 +25,8 @@ extension LockEngine {
 
     /// Lets those try who are first in line now.
     func advance(_ ids: [WaitLine.ID]) {
+        // Those who wait are about to be turned away as well: nothing is asked for them.
+        guard !isClosing else { return }
         for id in ids {
             guard let waiter = waiters[id] else { continue }
             unschedule(waiter)
@@ -44,8 +46,20 @@ extension LockEngine {
         case .fencingUnavailable: fail(waiter, .noFencing(waiter))
         case .misconfigured: fail(waiter, .refusedByNodes(waiter))
         case .contended: fail(waiter, .stillHeld(waiter, at: now, heldHere: false))
-        case nil: fail(waiter, .stillHeld(waiter, at: now, heldHere: true))
+        case nil:
+            // It never got to ask; whoever asks in its stead knows whether it is the lock that is not to be had, or the nodes.
+            if let head = headThatReachesNobody(before: waiter) {
+                waiter.reports = head.reports
+                fail(waiter, .unreachable(waiter, at: now))
+            } else {
+                fail(waiter, .stillHeld(waiter, at: now, heldHere: true))
+            }
         }
+    }
+
+    private func headThatReachesNobody(before waiter: Waiter) -> Waiter? {
+        waiter.terms.names.lazy.compactMap { self.line.first(for: $0) }.compactMap { self.waiters[$0] }
+            .first { $0.refusal == .unreachable }
     }
 
     /// Answers the waiter, and cleans up behind an attempt that is under way.
@@ -55,7 +69,12 @@ extension LockEngine {
         if let attempt = waiter.attempt { abandon(attempt, of: waiter) }
         waiter.attempt = nil
         waiter.continuation.resume(returning: .failed(error))
-        advance(line.leave(waiter.id))
+        let next = line.leave(waiter.id)
+        // What the last head learnt holds until the next one knows better.
+        if waiter.refusal == .unreachable {
+            for id in next { waiters[id]?.inherit(waiter) }
+        }
+        advance(next)
         updateDemand()
     }
 
@@ -81,10 +100,22 @@ extension LockEngine {
     }
 
     private func acquireAnswered(_ attempt: Attempt, of waiter: Waiter, by index: Int, with response: NodeResponse) {
-        guard !attempt.isAbandoned else { return }
+        guard !attempt.isAbandoned else { return releaseLateGrant(of: attempt, by: index, response, waiter.terms) }
         attempt.latencies[index] = now - attempt.sent
         if retriesAlone(attempt, of: waiter, after: response) { return }
         perform(attempt.machine.acquireAnswered(by: index, with: response, at: now), for: attempt, of: waiter)
+    }
+
+    /// The RELEASE of an abandoned attempt may have overtaken its ACQUIRE: a server that does not know the script is sent it
+    /// again, behind whatever followed. To release once more what was released in order does no harm.
+    private func releaseLateGrant(
+        of attempt: Attempt, by index: Int, _ response: NodeResponse, _ terms: LockTerms
+    ) {
+        switch response {
+        case .reply(.granted), .reply(.alreadyOurs):
+            releaseQuietly(terms.names, owner: attempt.owner, at: CollectionOfOne(index), ttl: terms.ttl)
+        default: break
+        }
     }
 
     /// A lone node whose answer got lost is asked again with the same owner value: "already ours" is then the answer.

@@ -57,6 +57,7 @@ package actor LockEngine {
     /// Waits for the names and takes them.
     package func acquire(_ terms: LockTerms, wait: Duration, hasBody: Bool) async -> AcquireResult {
         if isClosing { return .failed(.closedClient(terms.nameStrings)) }
+        if Task.isCancelled { return .failed(.cancelledWait(terms.nameStrings)) }
         openNodes()
         let id = nextID()
         return await withTaskCancellationHandler {

@@ -18,8 +18,9 @@ final class LockObserver: Sendable {
         let (stream, continuation) = AsyncStream.makeStream(
             of: EngineEvent.self, bufferingPolicy: .bufferingNewest(Self.backlog))
         events = continuation
-        // Ends with `finish()`, which the client's end calls; holds nothing that could keep the client alive.
-        Task { [logger, metrics] in
+        // Ends with `finish()`, which the client's end calls; holds nothing that could keep the client alive. Detached: what
+        // happens on the client's account is not part of the request, or under the locks, in which the client was made.
+        Task.detached { [logger, metrics] in
             for await event in stream { Self.tell(event, logger, metrics) }
         }
     }
@@ -99,6 +100,8 @@ final class LockObserver: Sendable {
             logger.warning("Lock node disconnected", metadata: ["node": "\(node)", "reason": "\(reason)"])
         case .node(let node, .refused(let reason)):
             logger.error("Lock node refused", metadata: ["node": "\(node)", "reason": "\(reason)"])
+        case .node(let node, .caveat(let caveat)):
+            logger.notice("Lock node with a caveat", metadata: ["node": "\(node)", "caveat": "\(caveat)"])
         case .renewed(let names, let lag, let took):
             metrics.renewed.increment()
             metrics.renewalLag.recordNanoseconds(lag.nanoseconds)

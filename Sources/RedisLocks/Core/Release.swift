@@ -66,6 +66,9 @@ final class Release {
         if answers.count(where: { $0 == .notOurs }) > tolerable { return finish(.lost(.taken)) }
         if !answers.contains(where: { $0 == .pending }) {
             let nodes = zip(engine.labels, reports).map { NodeReport(node: $0, outcome: $1 ?? .notNeeded) }
+            // One more waits for the connection to come back: whoever waits for the name need not wait for its expiry then.
+            let silent = answers.indices.filter { answers[$0] == .silent }
+            engine.releaseQuietly(lease.terms.names, owner: lease.owner, at: silent, ttl: lease.terms.ttl)
             finish(.unknown(nodes))
         }
     }

@@ -114,4 +114,6 @@ package enum NodeEvent: Sendable, Equatable {
     case connected
     case disconnected(String)
     case refused(String)
+    /// The node serves, but not as well as it might: why.
+    case caveat(String)
 }

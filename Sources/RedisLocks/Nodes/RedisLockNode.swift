@@ -12,6 +12,7 @@ final class RedisLockNode: LockNode {
     private let facts: FactsCell
     private var roleChecked: ContinuousClock.Instant
     private var wasReady = false
+    private var toldCaveat: String?
 
     /// A replica that holds the key says "held", not READONLY: while we are told so, the role is asked for this often.
     private static let roleInterval: Duration = .seconds(5)
@@ -191,6 +192,9 @@ final class RedisLockNode: LockNode {
             wasReady = true
             roleChecked = reactor.now
             onEvent?(.connected)
+            let caveat = facts.caveat
+            if let caveat, caveat != toldCaveat { onEvent?(.caveat(caveat)) }
+            toldCaveat = caveat
         case .backingOff(_, let error) where wasReady:
             wasReady = false
             onEvent?(.disconnected(error.message))
@@ -255,6 +259,7 @@ private final class FactsCell: Sendable {
 
     func set(_ new: ServerFacts) { facts.withLock { $0 = new } }
     var runID: String { facts.withLock { $0.runID } }
+    var caveat: String? { facts.withLock { $0.caveat } }
 }
 
 extension [LockName] {

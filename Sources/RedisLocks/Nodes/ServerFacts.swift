@@ -9,9 +9,14 @@ struct ServerFacts: Equatable {
     /// Bytes; 0 means no limit.
     var memoryLimit: Int64 = 0
     var evictionPolicy = ""
+    /// Whether there is an append-only file; `nil` where the server does not say.
+    var hasAppendOnlyFile: Bool?
 
     /// What ``parse(_:)`` wants to see the replies of.
-    static let commands = [RedisCommand("INFO", "server"), RedisCommand("INFO", "memory"), RedisCommand("ROLE")]
+    static let commands = [
+        RedisCommand("INFO", "server"), RedisCommand("INFO", "memory"), RedisCommand("INFO", "persistence"),
+        RedisCommand("ROLE"),
+    ]
 
     /// - Throws: the first refusal, or `nil` facts when the replies make no sense.
     static func parse(_ replies: [RedisValue]) -> ServerFacts {
@@ -35,9 +40,16 @@ struct ServerFacts: Equatable {
             case "run_id": runID = value
             case "maxmemory": memoryLimit = Int64(value) ?? 0
             case "maxmemory_policy": evictionPolicy = value
+            case "aof_enabled": hasAppendOnlyFile = value != "0"
             default: break
             }
         }
+    }
+
+    /// What its operator should know, although it may serve.
+    var caveat: String? {
+        hasAppendOnlyFile == false
+            ? "has no append-only file: a restart forgets locks that are held, and exclusion with them" : nil
     }
 
     /// Why this server must not be trusted with locks; `nil` when it may.

@@ -22,6 +22,7 @@ public final class InMemoryServer: Sendable {
     /// The address that errors and logs show: `memory://0`.
     public let label: String
     let time: ManualTime
+    private let index: Int
     private let start: ContinuousClock.Instant
     private let state: Mutex<State>
     /// Guard: touched on the reactor only.
@@ -33,14 +34,12 @@ public final class InMemoryServer: Sendable {
     private static let stranger = Array("somebody else".utf8)
 
     init(index: Int, time: ManualTime) {
+        self.index = index
         label = "memory://\(index)"
         self.time = time
         start = time.now
         state = Mutex(State(redis: InMemoryRedis(runID: Self.runID(server: index, start: 0))))
-        self.index = index
     }
-
-    private let index: Int
 
     private static func runID(server: Int, start: Int) -> [UInt8] {
         let digits = String(server * 1_000_000 + start, radix: 16)

@@ -34,11 +34,11 @@ project_files() {
 # Nothing but Swift and git is expected to be there before.
 require_swift() {
     command -v swift >/dev/null ||
-        die "Swift is missing. Install Swift 6.1 or newer from https://www.swift.org/install and try again."
+        die "Swift is missing. Install Swift 6.2 or newer from https://www.swift.org/install and try again."
     local version
     version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
     case $version in
-        '' | [0-5].* | 6.0) die "Swift ${version:-of an unknown version} is too old: 6.1 or newer is needed." ;;
+        '' | [0-5].* | 6.0 | 6.1) die "Swift ${version:-of an unknown version} is too old: 6.2 or newer is needed." ;;
     esac
 }
 

@@ -17,7 +17,7 @@ package struct RedisConfiguration: Sendable {
     /// When the system starts to probe a silent connection, in whole seconds.
     package var keepalive: Duration = .seconds(15)
     /// Lets a password cross a network unencrypted. Anyone on the path can read it, and use it.
-    package var allowsPlaintextPasswords = false
+    package var unsafeAllowPlaintextPasswords = false
 
     package init() {}
 

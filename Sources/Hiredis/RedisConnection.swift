@@ -54,7 +54,7 @@ package final class RedisConnection {
         resolver: Resolver
     ) throws(RedisError) {
         try configuration.validate()
-        try url.checkCredentials(allowsPlaintextPasswords: configuration.allowsPlaintextPasswords)
+        try url.checkCredentials(unsafeAllowPlaintextPasswords: configuration.unsafeAllowPlaintextPasswords)
         self.url = url
         self.configuration = configuration
         self.reactor = reactor

@@ -61,7 +61,7 @@ package final class RedisSubscriber {
         probeInterval: Duration = .seconds(10)
     ) throws(RedisError) {
         try configuration.validate()
-        try url.checkCredentials(allowsPlaintextPasswords: configuration.allowsPlaintextPasswords)
+        try url.checkCredentials(unsafeAllowPlaintextPasswords: configuration.unsafeAllowPlaintextPasswords)
         guard probeInterval > .zero else {
             throw RedisError(.invalidURL, "probeInterval is \(probeInterval); it must be longer than zero.")
         }

@@ -58,11 +58,11 @@ package struct RedisURL: Sendable, Hashable, CustomStringConvertible, CustomRefl
     }
 
     /// Refuses to send a password over a network in the clear, unless told that it may.
-    package func checkCredentials(allowsPlaintextPasswords: Bool) throws(RedisError) {
-        guard password != nil, !isLocal, !allowsPlaintextPasswords else { return }
+    package func checkCredentials(unsafeAllowPlaintextPasswords: Bool) throws(RedisError) {
+        guard password != nil, !isLocal, !unsafeAllowPlaintextPasswords else { return }
         throw RedisError(
             .insecureCredentials,
             "The password for \(location) would cross the network unencrypted; use a tunnel or a unix socket, or set "
-                + "allowsPlaintextPasswords if that network is trusted.")
+                + "unsafeAllowPlaintextPasswords if that network is trusted.")
     }
 }

@@ -108,7 +108,7 @@ struct HandshakeTests {
             try RedisClient(url: RedisURL("redis://:geheim@redis.example.com"))
         }
         #expect(error?.code == .insecureCredentials)
-        #expect(error?.message.contains("allowsPlaintextPasswords") == true)
+        #expect(error?.message.contains("unsafeAllowPlaintextPasswords") == true)
         #expect(error?.message.contains("geheim") == false)
     }
 

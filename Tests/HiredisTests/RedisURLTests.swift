@@ -79,9 +79,9 @@ struct RedisURLTests {
         ])
     func plaintextPasswords(_ text: String, _ isAllowed: Bool) throws {
         let url = try RedisURL(text)
-        let refusal = Result { try url.checkCredentials(allowsPlaintextPasswords: false) }
+        let refusal = Result { try url.checkCredentials(unsafeAllowPlaintextPasswords: false) }
         let isRefused = (try? refusal.get()) == nil
         #expect(isRefused != isAllowed)
-        #expect(throws: Never.self) { try url.checkCredentials(allowsPlaintextPasswords: true) }
+        #expect(throws: Never.self) { try url.checkCredentials(unsafeAllowPlaintextPasswords: true) }
     }
 }

@@ -54,7 +54,7 @@ final class RedisLockNode: LockNode {
         do {
             for text in urls {
                 let url = try RedisURL(text)
-                try url.checkCredentials(allowsPlaintextPasswords: configuration.unsafeAllowPlaintextPasswords)
+                try url.checkCredentials(unsafeAllowPlaintextPasswords: configuration.unsafeAllowPlaintextPasswords)
                 parsed.append(url)
             }
             try connectionConfiguration(configuration).validate()
@@ -79,7 +79,7 @@ final class RedisLockNode: LockNode {
         var result = RedisConfiguration()
         result.connectTimeout = configuration.connectTimeout
         result.clientName = configuration.clientName
-        result.allowsPlaintextPasswords = configuration.unsafeAllowPlaintextPasswords
+        result.unsafeAllowPlaintextPasswords = configuration.unsafeAllowPlaintextPasswords
         // One command for each waiter and each lease, and some to spare: the waiters' limit is the one that users meet.
         result.maximumPending = configuration.maximumWaiters * 2 + 65_536
         return result

@@ -37,7 +37,9 @@ public final class LockTestBed: Sendable {
         precondition(count > 0, "A lock needs at least one node.")
         let time = ManualTime(reactor: try Reactor(name: "redis-locks-testing"))
         let servers = (0..<count).map { InMemoryServer(index: $0, time: time) }
-        let runtime = LockRuntime(reactor: time.reactor, timers: time, cancellationExecutor: time.reactor) { servers.map { $0.connect() } }
+        let runtime = LockRuntime(reactor: time.reactor, timers: time, cancellationExecutor: time.reactor) {
+            servers.map { $0.connect() }
+        }
         locks = try RedisLocks(nodes: count, configuration: configuration, logger: logger, runtime: runtime)
         nodes = servers
         self.time = time

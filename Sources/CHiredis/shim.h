@@ -54,6 +54,7 @@ typedef struct redis_locks_guard {
     size_t max_elements;
     size_t max_total;
     size_t max_bulk;
+    size_t max_line;
     // Of the reply being parsed.
     size_t total;
     int is_push;
@@ -146,7 +147,8 @@ static inline void *redis_locks_create_string(const redisReadTask *task, char *b
     size_t extra = 0;
     if (task->type != REDIS_REPLY_STRING && task->type != REDIS_REPLY_STATUS && task->type != REDIS_REPLY_ERROR)
         return redis_locks_refuse(guard, REDIS_LOCKS_TRIP_TYPE);
-    if (len > guard->max_bulk) return redis_locks_refuse(guard, REDIS_LOCKS_TRIP_BULK);
+    if (len > (task->type == REDIS_REPLY_STRING ? guard->max_bulk : guard->max_line))
+        return redis_locks_refuse(guard, REDIS_LOCKS_TRIP_BULK);
     reply = redis_locks_make(task, task->type, bytes, len, 0);
     if (reply == NULL) return NULL;
     // async.c counts (un)subscriptions by comparing this very string, and asserts that they balance (1.x) or leaves

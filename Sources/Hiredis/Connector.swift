@@ -30,6 +30,9 @@ final class Connector: LinkDelegate {
         case closed
     }
 
+    /// More addresses than this would leave none of them a fair share of the connect timeout.
+    private static let maximumAddresses = 8
+
     let location: String
     private let url: RedisURL
     private let configuration: RedisConfiguration
@@ -147,7 +150,8 @@ final class Connector: LinkDelegate {
     private func resolved(_ result: Result<[String], Resolver.LookupFailure>, port: Int) {
         guard case .resolving = state else { return }
         switch result {
-        case .success(let found): tryAddresses(found.map { .tcp(address: $0, port: port) })
+        case .success(let found):
+            tryAddresses(found.prefix(Self.maximumAddresses).map { .tcp(address: $0, port: port) })
         case .failure(let failure):
             fail(RedisError(.resolutionFailed, "Could not find the address of \(location): \(failure.text)."))
         }

@@ -26,7 +26,8 @@ package struct RedisLimits: Sendable, Equatable {
         pointer.pointee.max_depth = max(depth, 1)
         pointer.pointee.max_elements = max(elements, 0)
         pointer.pointee.max_total = max(totalElements, 0)
-        pointer.pointee.max_bulk = max(bulkBytes, lineBytes, 0)
+        pointer.pointee.max_bulk = max(bulkBytes, 0)
+        pointer.pointee.max_line = max(lineBytes, 0)
         return pointer
     }
 
@@ -58,7 +59,7 @@ package struct RedisLimits: Sendable, Equatable {
     func tooLong(at location: String) -> RedisError {
         RedisError(
             .replyTooLarge,
-            "A string or line in a reply from \(location) is longer than \(max(bulkBytes, lineBytes)) bytes "
+            "A string or line in a reply from \(location) is longer than \(bulkBytes) or \(lineBytes) bytes "
                 + "(limits.bulkBytes, limits.lineBytes).")
     }
 }

@@ -5,6 +5,7 @@ import Synchronization
 ///
 /// Pinned to its Reactor, so a task that runs there already calls without a thread change. Cancelling a task that waits
 /// for a reply ends the wait at once; the command's place in the pipeline stays, and its late reply is dropped.
+/// Must be closed by whoever made it.
 package actor RedisClient {
     package nonisolated let reactor: Reactor
     private nonisolated let ownsReactor: Bool

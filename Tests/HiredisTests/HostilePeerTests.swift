@@ -189,7 +189,7 @@ struct HostilePeerTests {
                 $0.limits.elements = 3
                 $0.limits.totalElements = 4
                 $0.limits.bulkBytes = 5
-                $0.limits.lineBytes = 5
+                $0.limits.lineBytes = 4
             }
             try await withClient(peer.url, configuration) { client in
                 let bulk = try await client.command("X", "$5~12345~")
@@ -197,7 +197,7 @@ struct HostilePeerTests {
                 #expect(try await client.command("X", "*3~:1~:2~:3~").array?.count == 3)
                 #expect(try await client.command("X", "*1~*1~:1~") == .array([.array([.integer(1)])]))
                 #expect(try await client.command("X", "*2~*2~:1~:2~:3~").array?.count == 2)
-                for reply in ["$6~123456~", "+123456~", "*4~", "*1~*1~*1~", "*2~*3~"] {
+                for reply in ["$6~123456~", "+12345~", "-ERR x~", "*4~", "*1~*1~*1~", "*2~*3~"] {
                     #expect(await client.failure(of: "X", reply)?.code == .replyTooLarge, "\(reply)")
                 }
             }

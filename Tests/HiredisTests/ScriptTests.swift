@@ -130,4 +130,56 @@ struct ScriptTests {
             }
         }
     }
+
+    @Test("error words keep their class on their way through a connection, which survives them all")
+    func errorTable() async throws {
+        let table = ValueTests.errorTable.filter { !$0.0.isEmpty }
+        try await FakePeer.with { peer in
+            try peer.shakeHands()
+            for (line, _) in table {
+                _ = try peer.readCommand()
+                try peer.send("-\(line)\r\n")
+            }
+            try peer.hang()
+        } _: { peer in
+            try await withClient(peer.url) { client in
+                for (line, outcome) in table {
+                    let error = try await client.command("EVALSHA", "x").serverError
+                    #expect(error?.message == line)
+                    #expect(error?.outcome == outcome, "\(line)")
+                }
+            }
+            #expect(peer.acceptedCount == 1)
+        }
+    }
+
+    @Test("a server busy with a script, short of replicas, or refusing a script's command says so")
+    func moreRealErrors() async throws {
+        var options = RedisTestServer.Options()
+        options.configuration = ["min-replicas-to-write 1", "busy-reply-threshold 1"]
+        options.users = ["worker on >secret ~* -@all +eval +evalsha +ping"]
+        try await RedisTestServer.with(options) { server in
+            try await withClient(server.url) { client in
+                let lonely = try await client.command("SET", "x", "y").serverError
+                #expect(lonely?.code == "NOREPLICAS" && lonely?.outcome == .notApplied)
+            }
+            try await withClient(server.url(user: "worker", password: "secret")) { client in
+                let script = RedisScript(source: "return redis.call('GET', KEYS[1])")
+                let denied = try await client.evaluate(script, keys: ["x"], arguments: [], timeout: .seconds(20))
+                #expect(denied.serverError?.outcome == .misconfigured, "\(denied)")
+            }
+            try await withClient(server.url) { looping in
+                async let endless = looping.command("EVAL", "while true do end", "0")
+                try await withClient(server.url) { client in
+                    var busy: RedisServerError?
+                    while busy == nil { busy = try await client.command("GET", "x").serverError }
+                    #expect(busy?.code == "BUSY" && busy?.outcome == .notApplied)
+                    let killed = try await client.command("SCRIPT", "KILL")
+                    #expect(killed == .status("OK"))
+                }
+                let ended = try await endless
+                #expect(ended.serverError != nil)
+            }
+        }
+    }
 }

@@ -63,6 +63,7 @@ struct TimeoutTests {
         } _: { peer in
             try await withClient(peer.url, testConfiguration { $0.stallBound = .milliseconds(50) }) { client in
                 async let short = client.failure(of: "GET", "x", timeout: .milliseconds(10))
+                while await client.withConnection({ $0.pendingCount }) < 1 { await Task.yield() }
                 async let long = client.failure(of: "GET", "y")
                 #expect(await short?.code == .timedOut)
                 let lost = await long

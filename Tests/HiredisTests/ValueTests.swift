@@ -67,9 +67,8 @@ struct ValueTests {
         #expect(!RedisCommand(arguments: words.map { Array($0.utf8) }).changesReplies)
     }
 
-    @Test(
-        "each error word has the class of the error table",
-        arguments: [
+    /// The rows of the error table that a single node can reply with, and a few more.
+    static let errorTable: [(String, RedisOutcome)] = [
             ("MOVED 1 a:1", .notApplied), ("ASK 1 a:1", .notApplied), ("TRYAGAIN x", .notApplied),
             ("CLUSTERDOWN x", .notApplied), ("READONLY You can't write", .notApplied), ("MASTERDOWN x", .notApplied),
             ("LOADING x", .notApplied), ("NOREPLICAS x", .notApplied), ("MISCONF x", .notApplied),
@@ -83,7 +82,9 @@ struct ValueTests {
             ("ERR The user executing the script can't run this command", .misconfigured),
             ("ERR ACL failure in script: no permissions", .misconfigured), ("UNBLOCKED x", .ambiguous),
             ("ERR something else", .ambiguous), ("NEWWORD x", .ambiguous), ("", .ambiguous),
-        ] as [(String, RedisOutcome)])
+        ]
+
+    @Test("each error word has the class of the error table", arguments: errorTable)
     func outcomes(_ line: String, _ outcome: RedisOutcome) {
         #expect(RedisServerError(line).outcome == outcome)
     }

@@ -143,15 +143,19 @@ package final class Reactor: SerialExecutor, TaskExecutor, TimerScheduler {
         if mustWake { wakeUp.signal() }
     }
 
-    /// Like ``stop()``, and waits until the thread has left. Must not be awaited on the reactor itself.
+    /// Like ``stop()``, and waits until the thread has left. An actor that is pinned to the reactor cannot await it.
     package func stopAndWait() async {
         stop()
-        await withCheckedContinuation { continuation in
-            let isGone = inbox.withLock { inbox in
-                if inbox.hasThread { inbox.exitWaiters.append(continuation) }
-                return !inbox.hasThread
+        // A caller may prefer the reactor as its executor. Resumed there it would start another thread, behind the back of
+        // the one that ends, so the wait is spent on the global pool.
+        await withTaskExecutorPreference(globalConcurrentExecutor) {
+            await withCheckedContinuation { continuation in
+                let isGone = inbox.withLock { inbox in
+                    if inbox.hasThread { inbox.exitWaiters.append(continuation) }
+                    return !inbox.hasThread
+                }
+                if isGone { continuation.resume() }
             }
-            if isGone { continuation.resume() }
         }
     }
 

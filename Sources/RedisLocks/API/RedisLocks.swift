@@ -110,6 +110,7 @@ public final class RedisLocks: Service, Sendable {
 
     /// Ends the client: waiting tasks get ``LockError/Code/closed``, held leases are lost, their bodies cancelled and awaited
     /// for at most ``Configuration/shutdownGrace``, their names released, and the connections closed. Idempotent.
+    /// Inside a body it waits for that body's cancellation to take effect, for as long as the grace lasts: call it elsewhere.
     public func shutdown() async {
         await core.shutdown()
     }

@@ -19,11 +19,17 @@ package final class LeaseState: Sendable {
 
     package let names: [LockName]
     package let token: Int64
+    /// The latest deadline that the maximum hold allows.
+    package let latestDeadline: ContinuousClock.Instant?
     private let fields: Mutex<Fields>
 
-    package init(names: [LockName], token: Int64, deadline: ContinuousClock.Instant) {
+    package init(
+        names: [LockName], token: Int64, deadline: ContinuousClock.Instant,
+        latestDeadline: ContinuousClock.Instant? = nil
+    ) {
         self.names = names
         self.token = token
+        self.latestDeadline = latestDeadline
         fields = Mutex(Fields(deadline: deadline))
     }
 
@@ -34,7 +40,7 @@ package final class LeaseState: Sendable {
         fields.withLock { fields in
             guard fields.status == .held, now >= fields.deadline else { return fields.status }
             fields.wasSeenExpired = true
-            return .lost(.expired)
+            return .lost(fields.deadline == latestDeadline ? .maximumHold : .expired)
         }
     }
 

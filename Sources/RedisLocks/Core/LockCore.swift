@@ -37,10 +37,7 @@ final class LockCore: Sendable {
     func shutdown() async {
         await engine.close()
         isShutDown.withLock { $0 = true }
-        let reactor = engine.runtime.reactor
-        // A caller may prefer the reactor as its executor, but must not wait for its thread's end there: that would start
-        // another thread, behind the back of the one that ends.
-        await withTaskExecutorPreference(globalConcurrentExecutor) { await reactor.stopAndWait() }
+        await engine.runtime.reactor.stopAndWait()
         observer.finish()
     }
 

@@ -168,10 +168,12 @@ extension LockEngine {
         unschedule(waiter)
         let timings = zip(attempt.machine.reports(labels: labels), attempt.latencies)
             .map { NodeTiming(report: $0, latency: $1) }
-        let state = LeaseState(names: waiter.terms.names, token: top, deadline: deadline)
+        let latestDeadline = waiter.terms.maximumHold.map { attempt.sent + $0 }
+        let state = LeaseState(
+            names: waiter.terms.names, token: top, deadline: deadline, latestDeadline: latestDeadline)
         let lease = LeaseRecord(
             id: waiter.id, terms: waiter.terms, owner: attempt.owner, top: top, state: state, hasBody: waiter.hasBody,
-            latestDeadline: waiter.terms.maximumHold.map { attempt.sent + $0 },
+            latestDeadline: latestDeadline,
             nextRenewal: attempt.sent + jittered(waiter.terms.renewalInterval))
         keep(lease)
         waiter.continuation.resume(

@@ -175,7 +175,9 @@ struct ConnectionLifeTests {
             async let reply = client.command("GET", "x")
             await received.wait()
             async let closed: Void = client.close(timeout: .seconds(20))
-            while await client.failure(of: "GET", "y", timeout: .milliseconds(1))?.code != .closed {}
+            while await client.failure(of: "GET", "y", timeout: .milliseconds(1))?.code != .closed {
+                try Task.checkCancellation()
+            }
             release.open()
             let outcome = try await reply
             #expect(outcome == .status("late"))
@@ -205,7 +207,7 @@ struct ConnectionLifeTests {
         let client = try RedisClient(
             url: RedisURL("redis://127.0.0.1:\(try unusedPort())"), configuration: testConfiguration())
         async let unsent = client.failure(of: "GET", "x")
-        while await client.withConnection({ $0.pendingCount }) == 0 { await Task.yield() }
+        try await client.waitForPending(1)
         await client.close(timeout: .milliseconds(1))
         #expect(await unsent?.mayHaveBeenExecuted == false)
     }

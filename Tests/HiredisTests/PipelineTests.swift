@@ -104,9 +104,9 @@ struct PipelineTests {
         } _: { peer in
             try await withClient(peer.url) { client in
                 async let first = client.command("ECHO", "first")
-                await untilPending(1, client)
+                try await client.waitForPending(1)
                 let cancelled = Task { await client.failure(of: "ECHO", "second") }
-                await untilPending(2, client)
+                try await client.waitForPending(2)
                 async let third = client.command("ECHO", "third")
                 await received.wait()
                 cancelled.cancel()
@@ -121,11 +121,6 @@ struct PipelineTests {
             }
             #expect(peer.acceptedCount == 1)
         }
-    }
-
-    /// Waits, on the Reactor's turns, until so many commands are under way.
-    func untilPending(_ count: Int, _ client: RedisClient) async {
-        while await client.withConnection({ $0.pendingCount }) < count { await Task.yield() }
     }
 
     @Test("a task cancelled before it calls sends nothing")

@@ -30,6 +30,14 @@ extension RedisClient {
         }
     }
 
+    /// Waits, over the Reactor's turns, until so many commands are under way.
+    func waitForPending(_ count: Int) async throws {
+        while withConnection({ $0.pendingCount }) < count {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
+    }
+
     /// Records each change of health from now on; in place of ``healthChanges()``, which may skip some.
     func recordHealth() -> Record<RedisHealth> {
         let record = Record<RedisHealth>()
@@ -43,6 +51,10 @@ extension RedisClient {
         for await health in healthChanges() where predicate(health) { return health }
         return nil
     }
+}
+
+extension Result {
+    var error: Failure? { if case .failure(let error) = self { error } else { nil } }
 }
 
 extension RedisHealth {

@@ -22,7 +22,7 @@ struct TimeoutTests {
                 #expect(error?.code == .timedOut)
                 #expect(error?.mayHaveBeenExecuted == true)
                 async let second = client.command("ECHO", "second")
-                while await client.withConnection({ $0.pendingCount }) < 2 { await Task.yield() }
+                try await client.waitForPending(2)
                 release.open()
                 let outcome = try await second.string
                 #expect(outcome == "second")
@@ -62,13 +62,17 @@ struct TimeoutTests {
             }
         } _: { peer in
             try await withClient(peer.url, testConfiguration { $0.stallBound = .milliseconds(50) }) { client in
-                async let short = client.failure(of: "GET", "x", timeout: .milliseconds(10))
-                while await client.withConnection({ $0.pendingCount }) < 1 { await Task.yield() }
-                async let long = client.failure(of: "GET", "y")
-                #expect(await short?.code == .timedOut)
-                let lost = await long
-                #expect(lost?.code == .connectionLost)
-                #expect(lost?.mayHaveBeenExecuted == true)
+                await client.keepConnected()
+                await client.waitForHealth(\.isReady)
+                let errors = Record<RedisError?>()
+                await client.withConnection { connection in
+                    for wait in [Duration.milliseconds(10), .seconds(20)] {
+                        connection.submit(RedisCommand("GET", "x"), deadline: .now + wait) { errors.append($0.error) }
+                    }
+                }
+                let both = await errors.wait { $0.count == 2 }
+                #expect(both.map { $0?.code } == [.timedOut, .connectionLost])
+                #expect(both.allSatisfy { $0?.mayHaveBeenExecuted == true })
                 let next = try await client.command("GET", "x")
                 #expect(next == .status("fine"))
                 #expect(peer.acceptedCount == 2)
@@ -89,7 +93,7 @@ struct TimeoutTests {
         } _: { peer in
             try await withClient(peer.url, testConfiguration { $0.stallBound = .milliseconds(10) }) { client in
                 async let slow = client.command("EVAL", "slow")
-                while await client.withConnection({ $0.pendingCount }) < 1 { await Task.yield() }
+                try await client.waitForPending(1)
                 let error = await client.failure(of: "GET", "x", timeout: .milliseconds(10))
                 #expect(error?.code == .timedOut)
                 try await Task.sleep(for: .milliseconds(50))  // sleep: longer than the bound is the subject

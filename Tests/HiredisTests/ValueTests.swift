@@ -69,20 +69,20 @@ struct ValueTests {
 
     /// The rows of the error table that a single node can reply with, and a few more.
     static let errorTable: [(String, RedisOutcome)] = [
-            ("MOVED 1 a:1", .notApplied), ("ASK 1 a:1", .notApplied), ("TRYAGAIN x", .notApplied),
-            ("CLUSTERDOWN x", .notApplied), ("READONLY You can't write", .notApplied), ("MASTERDOWN x", .notApplied),
-            ("LOADING x", .notApplied), ("NOREPLICAS x", .notApplied), ("MISCONF x", .notApplied),
-            ("OOM command not allowed", .notApplied), ("BUSY x", .notApplied), ("NOSCRIPT x", .notApplied),
-            ("ERR max number of clients reached", .notApplied), ("CROSSSLOT x", .misconfigured),
-            ("NOAUTH x", .misconfigured), ("WRONGPASS x", .misconfigured), ("NOPERM x", .misconfigured),
-            ("DENIED x", .misconfigured), ("WRONGTYPE x", .misconfigured),
-            ("EXHAUSTED fencing counter", .misconfigured),
-            ("CORRUPT fencing counter", .misconfigured), ("NOPROTO x", .misconfigured), ("EXECABORT x", .misconfigured),
-            ("ERR unknown command 'WAITAOF'", .misconfigured),
-            ("ERR The user executing the script can't run this command", .misconfigured),
-            ("ERR ACL failure in script: no permissions", .misconfigured), ("UNBLOCKED x", .ambiguous),
-            ("ERR something else", .ambiguous), ("NEWWORD x", .ambiguous), ("", .ambiguous),
-        ]
+        ("MOVED 1 a:1", .notApplied), ("ASK 1 a:1", .notApplied), ("TRYAGAIN x", .notApplied),
+        ("CLUSTERDOWN x", .notApplied), ("READONLY You can't write", .notApplied), ("MASTERDOWN x", .notApplied),
+        ("LOADING x", .notApplied), ("NOREPLICAS x", .notApplied), ("MISCONF x", .notApplied),
+        ("OOM command not allowed", .notApplied), ("BUSY x", .notApplied), ("NOSCRIPT x", .notApplied),
+        ("ERR max number of clients reached", .notApplied), ("CROSSSLOT x", .misconfigured),
+        ("NOAUTH x", .misconfigured), ("WRONGPASS x", .misconfigured), ("NOPERM x", .misconfigured),
+        ("DENIED x", .misconfigured), ("WRONGTYPE x", .misconfigured),
+        ("EXHAUSTED fencing counter", .misconfigured),
+        ("CORRUPT fencing counter", .misconfigured), ("NOPROTO x", .misconfigured), ("EXECABORT x", .misconfigured),
+        ("ERR unknown command 'WAITAOF'", .misconfigured),
+        ("ERR The user executing the script can't run this command", .misconfigured),
+        ("ERR ACL failure in script: no permissions", .misconfigured), ("UNBLOCKED x", .ambiguous),
+        ("ERR something else", .ambiguous), ("NEWWORD x", .ambiguous), ("", .ambiguous),
+    ]
 
     @Test("each error word has the class of the error table", arguments: errorTable)
     func outcomes(_ line: String, _ outcome: RedisOutcome) {

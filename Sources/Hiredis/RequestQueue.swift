@@ -116,8 +116,10 @@ struct RequestQueue {
         return waiting.filter { !$0.isAbandoned }
     }
 
+    /// Requests whose deadline has passed, earliest first.
     func expired(at now: ContinuousClock.Instant) -> [Request] {
-        live.values.filter { $0.deadline <= now }.sorted { $0.id.rawValue < $1.id.rawValue }
+        live.values.filter { $0.deadline <= now }
+            .sorted { ($0.deadline, $0.id.rawValue) < ($1.deadline, $1.id.rawValue) }
     }
 
     var earliestDeadline: ContinuousClock.Instant? {

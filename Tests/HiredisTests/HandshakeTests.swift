@@ -127,7 +127,8 @@ struct HandshakeTests {
             try await withClient("unix://\(server.folder)/nothing.sock") { client in
                 let health = await client.recordHealth()
                 #expect(await client.failure(of: "GET", "x", timeout: .milliseconds(50))?.code == .timedOut)
-                #expect(health.elements.compactMap(\.reason).first?.code == .connectFailed)
+                let reason = await health.wait { $0.contains(where: \.isBackingOff) }.compactMap(\.reason).first
+                #expect(reason?.code == .connectFailed)
             }
         }
     }

@@ -44,7 +44,7 @@ struct ResolverTests {
             try await withClient(url, configuration, lookup: { _ in .success(["127.0.0.1", "localhost"]) }) { client in
                 let reply = try await client.command("GET", "x")
                 #expect(reply == .status("fine"))
-                #expect(peer.acceptedCount == 2)
+                #expect(peer.acceptedCount >= 2)
             }
         }
     }

@@ -226,24 +226,28 @@ struct SubscriberTests {
 
     @Test("a silent connection is probed, and replaced when the probe is not answered")
     func silence() async throws {
+        let answered = Record<Int>()
         try await FakePeer.with { peer in
             try peer.shakeHands()
             _ = try peer.readCommand()
             try peer.send(Self.confirmation)
             if peer.index == 1 { try peer.hang() }
             while true {
-                // Probes of the second connection are answered.
+                // Probes of later connections are answered.
                 _ = try peer.readCommand()
                 try peer.send(Self.confirmation)
+                answered.append(peer.index)
             }
         } _: { peer in
             try await withSubscriber(peer.url, probeInterval: .milliseconds(20)) { subscriber in
                 let events = Record<Event>()
                 await subscriber.subscribe("a", events)
-                await events.wait { $0.filter { $0 == .subscribed }.count == 2 }
-                try await Task.sleep(for: .milliseconds(150))  // sleep: several intervals are the subject
-                #expect(events.elements.count == 3)
-                #expect(peer.acceptedCount == 2)
+                let start = await events.wait { $0.count >= 3 }.prefix(3)
+                #expect(start.first == .subscribed && start.last == .subscribed)
+                guard case .interrupted(let error) = start[1] else { return #expect(Bool(false), "\(start)") }
+                #expect(error.code == .connectionLost)
+                // A connection that answers is kept: one and the same answers again and again.
+                await answered.wait { probes in probes.contains { index in probes.count { $0 == index } >= 3 } }
             }
         }
     }

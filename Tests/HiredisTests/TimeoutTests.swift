@@ -18,6 +18,8 @@ struct TimeoutTests {
             try peer.hang()
         } _: { peer in
             try await withClient(peer.url) { client in
+                await client.keepConnected()
+                await client.waitForHealth(\.isReady)
                 let error = await client.failure(of: "ECHO", "first", timeout: .milliseconds(20))
                 #expect(error?.code == .timedOut)
                 #expect(error?.mayHaveBeenExecuted == true)
@@ -92,6 +94,8 @@ struct TimeoutTests {
             try peer.hang()
         } _: { peer in
             try await withClient(peer.url, testConfiguration { $0.stallBound = .milliseconds(10) }) { client in
+                await client.keepConnected()
+                await client.waitForHealth(\.isReady)
                 async let slow = client.command("EVAL", "slow")
                 try await client.waitForPending(1)
                 let error = await client.failure(of: "GET", "x", timeout: .milliseconds(10))

@@ -1,4 +1,5 @@
 import Reactor
+import TestSupport
 import Testing
 
 /// The pure part: no thread, no clock.
@@ -92,7 +93,7 @@ struct TimerHeapTests {
 
     @Test("random schedules and cancellations agree with a sorted list", arguments: 0..<20)
     func agreesWithModel(seed: UInt64) {
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         var heap = TimerHeap()
         var model: [(deadline: Int, id: TimerID)] = []
         var now = 0
@@ -114,17 +115,5 @@ struct TimerHeapTests {
             #expect(heap.count == model.count)
             #expect(heap.nextDeadline() == model.map(\.deadline).min().map { start + .nanoseconds($0) })
         }
-    }
-}
-
-private struct SplitMix {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

@@ -1,3 +1,4 @@
+import Dispatch
 import Reactor
 import Synchronization
 import TestSupport
@@ -158,16 +159,14 @@ final class Record<Element: Sendable>: Sendable {
 final class Gate: Sendable {
     private let stream: AsyncStream<Void>
     private let continuation: AsyncStream<Void>.Continuation
-    private let opened = Mutex(false)
+    private let semaphore = DispatchSemaphore(value: 0)
 
     init() {
         (stream, continuation) = AsyncStream.makeStream(of: Void.self)
     }
 
-    var isOpen: Bool { opened.withLock { $0 } }
-
     func open() {
-        opened.withLock { $0 = true }
+        semaphore.signal()
         continuation.finish()
     }
 
@@ -177,7 +176,9 @@ final class Gate: Sendable {
 
     /// For a fake peer's thread, which may block.
     func waitBlocking() {
-        while !isOpen { usleep(1_000) }
+        semaphore.wait()
+        // For whoever waits besides.
+        semaphore.signal()
     }
 }
 

@@ -3,6 +3,13 @@
 # shellcheck source=../lib.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/../lib.sh"
 
+# Who runs this in the background may ignore SIGINT or SIGHUP. That is inherited, and no shell can take it back: start over
+# with the defaults, for signals are what is tested.
+if [[ -z ${SIGNALS_ARE_DEFAULT-} ]]; then
+    export SIGNALS_ARE_DEFAULT=1
+    exec perl -e '$SIG{$_} = "DEFAULT" for qw(INT QUIT TERM HUP); exec @ARGV or die "exec: $!"' "$BASH" "$0" "$@"
+fi
+
 with_redis=$ROOT/scripts/with-redis
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -42,8 +42,10 @@ struct TimeoutTests {
             try await withClient(peer.url) { client in
                 let order = Record<Int>()
                 await client.withConnection { connection in
+                    let start = ContinuousClock.now
                     for milliseconds in [60, 20, 40, 10, 50, 30] {
-                        connection.submit(RedisCommand("GET", "x"), deadline: .now + .milliseconds(milliseconds)) { _ in
+                        let deadline = start + .seconds(1) + .milliseconds(milliseconds)
+                        connection.submit(RedisCommand("GET", "x"), deadline: deadline) { _ in
                             order.append(milliseconds)
                         }
                     }

@@ -150,7 +150,10 @@ struct Ambiguity: Sendable, CustomTestStringConvertible {
             testDescription: "a timeout after the write", answer: .late(FakeLockNode.Answer.acquired(1, 77)),
             configuration: .oneSecondPerRequest),
         Ambiguity(testDescription: "no protocol", answer: .bytes("HTTP/1.1 400 Bad Request\r\n\r\n")),
-        Ambiguity(testDescription: "an oversized reply", answer: .bytes("$2000000000\r\n")),
+        Ambiguity(testDescription: "an oversized reply", answer: .bytes("*500000000\r\n")),
+        Ambiguity(
+            testDescription: "a timeout that gives the connection up", answer: .bytes("$2000000000\r\n"),
+            configuration: .sixSecondsPerRequest),
         Ambiguity(testDescription: "a reply that nobody understands", answer: .bytes("+OK\r\n")),
     ]
 }
@@ -160,6 +163,13 @@ extension RedisLocks.Configuration {
     static var oneSecondPerRequest: RedisLocks.Configuration {
         var configuration = RedisLocks.Configuration.patient
         configuration.nodeTimeout = .seconds(1)
+        return configuration
+    }
+
+    /// Longer than a connection may owe an answer: the timeout and its end fall on one instant.
+    static var sixSecondsPerRequest: RedisLocks.Configuration {
+        var configuration = RedisLocks.Configuration.patient
+        configuration.nodeTimeout = .seconds(6)
         return configuration
     }
 }

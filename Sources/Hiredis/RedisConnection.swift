@@ -245,9 +245,8 @@ package final class RedisConnection {
     private func timeIsUp() {
         timer = nil
         let now = reactor.now
-        for request in queue.expired(at: now) where queue.retire(request.id) != nil {
-            request.complete(.failure(timeOutError(of: request)))
-        }
+        let expired = queue.expired(at: now).filter { queue.retire($0.id) != nil }.map { ($0, timeOutError(of: $0)) }
+        // Before anybody is told: who repeats a request at once must not have it sent over the connection that is given up.
         if let stalled = stallInstant(), stalled <= now {
             connector.replace(
                 because: RedisError(
@@ -255,6 +254,7 @@ package final class RedisConnection {
                     "\(connector.location) left a command unanswered for \(configuration.stallBound) (stallBound); "
                         + "the connection was replaced."))
         }
+        for (request, error) in expired { request.complete(.failure(error)) }
         if let next = queue.earliestDeadline { arm(at: next) }
         settle()
     }

@@ -247,7 +247,7 @@ package final class RedisConnection {
         let now = reactor.now
         let expired = queue.expired(at: now).filter { queue.retire($0.id) != nil }.map { ($0, timeOutError(of: $0)) }
         // Before anybody is told: who repeats a request at once must not have it sent over the connection that is given up.
-        if let stalled = stallInstant(), stalled <= now {
+        if let stalled = stallInstant(givenUp: expired.map(\.0.id)), stalled <= now {
             connector.replace(
                 because: RedisError(
                     .connectionLost,
@@ -260,8 +260,11 @@ package final class RedisConnection {
     }
 
     /// When an abandoned command at the head of the pipeline will have been unanswered for too long.
-    private func stallInstant() -> ContinuousClock.Instant? {
-        guard let oldest = queue.oldestSent, oldest.isAbandoned, let sentAt = oldest.sentAt else { return nil }
+    ///
+    /// - Parameter givenUp: commands that are about to be told that their time is up.
+    private func stallInstant(givenUp: [RequestID] = []) -> ContinuousClock.Instant? {
+        guard let oldest = queue.oldestSent, let sentAt = oldest.sentAt else { return nil }
+        guard oldest.isAbandoned || givenUp.contains(oldest.id) else { return nil }
         return sentAt + configuration.stallBound
     }
 

@@ -166,6 +166,13 @@ extension RedisLocks.Configuration {
         return configuration
     }
 
+    /// For leases of 15 s.
+    static var fourSecondsPerRequest: RedisLocks.Configuration {
+        var configuration = RedisLocks.Configuration.patient
+        configuration.nodeTimeout = .seconds(4)
+        return configuration
+    }
+
     /// Longer than a connection may owe an answer: the timeout and its end fall on one instant.
     static var sixSecondsPerRequest: RedisLocks.Configuration {
         var configuration = RedisLocks.Configuration.patient

@@ -49,7 +49,7 @@ struct HoldingErrorTests {
         arguments: [Ambiguity.errorReply("NOPERM no"), .errorReply("READONLY no"), .errorReply("LOADING no")]
             + Ambiguity.all.filter { $0.testDescription != "a timeout after the write" })
     func recoversOnTheWire(_ ambiguity: Ambiguity) async throws {
-        let node = try await withFakeNode { request, earlier in
+        let node = try await withFakeNode(.fourSecondsPerRequest) { request, earlier in
             request.script == .extend && earlier == 0 ? ambiguity.answer : .healthy(request.script)
         } body: { _, locks in
             // Renewed after 5 s, and valid for 10 s more.
@@ -64,7 +64,7 @@ struct HoldingErrorTests {
 
     @Test("\"Not yours\" ends the lease at once")
     func taken() async throws {
-        let node = try await withFakeNode { request, _ in
+        let node = try await withFakeNode(.fourSecondsPerRequest) { request, _ in
             request.script == .extend ? .notOurs : .healthy(request.script)
         } body: { _, locks in
             let lease = try await locks.acquire("x", ttl: .seconds(15))

@@ -42,7 +42,8 @@ struct LeakTests {
             var logger = Logger(label: "test", factory: { _ in WatchingLog(watch: watch) })
             logger.logLevel = .trace
             try await RedisTestServer.with { server in
-                try await RedisLocks.with(.node(server.url), configuration: .patient, logger: logger) { locks in
+                try await RedisLocks.with(.node(server.url), configuration: .fourSecondsPerRequest, logger: logger) {
+                    locks in
                     let reactor = locks.core.engine.runtime.reactor
                     watch.watch(reactor)
                     // The control: the thread is known.
@@ -51,12 +52,12 @@ struct LeakTests {
                     }
                     #expect(isKnown)
                     try await locks.withLock("x") { _ in }
-                    let lease = try await locks.acquire("x", ttl: .seconds(45))
+                    let lease = try await locks.acquire("x", ttl: .seconds(15))
                     _ = try await locks.acquireIfAvailable("x")
                     do { _ = try await locks.acquire("thrown away") }
-                    let renewed = try await locks.acquire("renewed", ttl: .seconds(46))
+                    let renewed = try await locks.acquire("renewed", ttl: .seconds(15))
                     try await lease.release()
-                    let taken = try await locks.acquire("x", ttl: .seconds(46))
+                    let taken = try await locks.acquire("x", ttl: .seconds(15))
                     _ = try server.command("DEL", "x")
                     _ = try server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
                     #expect(await isRenewed(renewed.events))

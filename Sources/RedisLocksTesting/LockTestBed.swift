@@ -25,10 +25,10 @@ public final class LockTestBed: Sendable {
     /// Makes a client and its servers. End it with ``shutdown()``.
     ///
     /// - Parameters:
-    ///   - nodes: how many servers.
+    ///   - count: how many servers.
     ///   - configuration: how locks behave.
     ///   - logger: what the client logs to. Silent by default.
-    /// - Throws: ``RedisLocks/LockError`` for a configuration that cannot work, and when the process is out of descriptors.
+    /// - Throws: `LockError` for a configuration that cannot work, and when the process is out of descriptors.
     public init(
         nodes count: Int = 1,
         configuration: RedisLocks.Configuration = RedisLocks.Configuration(),
@@ -76,7 +76,7 @@ public final class LockTestBed: Sendable {
 
     // MARK: Time
 
-    /// The time on the bed's clock: what ``RedisLocks/Lease/deadline`` is measured against.
+    /// The time on the bed's clock: what `Lease.deadline` is measured against.
     public var now: ContinuousClock.Instant { time.now }
 
     /// Moves the clock. On the way, each timer of the client fires at its own instant, and what it causes on the bed's
@@ -119,7 +119,9 @@ public final class LockTestBed: Sendable {
 
     /// Somebody else takes the name, on every node, whoever held it.
     ///
-    /// - Parameter duration: until it expires; `nil` for never.
+    /// - Parameters:
+    ///   - name: the lock's name.
+    ///   - duration: until it expires; `nil` for never.
     public func hold(_ name: String, for duration: Duration? = nil) {
         for node in nodes { node.hold(name, for: duration) }
     }

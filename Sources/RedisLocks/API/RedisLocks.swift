@@ -12,8 +12,8 @@ import ServiceLifecycle
 /// ```
 ///
 /// It connects with the first request. One client serves a whole process: any number of tasks share its one connection to
-/// each node and its one thread. Run it as a ServiceLifecycle `Service`, use ``with(_:configuration:logger:_:)``, or call
-/// ``shutdown()`` when it is done; a client that is thrown away closes its connections by itself.
+/// each node and its one thread. Run it as a ServiceLifecycle `Service`, use
+/// ``with(_:configuration:logger:isolation:_:)``, or call ``shutdown()`` when it is done; a client that is thrown away closes its connections by itself.
 ///
 /// A lease gives efficiency and order, as long as its assumptions hold; its fencing token, checked by the store that is
 /// written to, gives safety. <doc:Guarantees> says what is promised, and when a promise ends.

@@ -115,7 +115,9 @@ public final class InMemoryServer: Sendable {
 
     /// Somebody else, who does not know fencing tokens, takes the name, whoever held it: `SET name value PX duration`.
     ///
-    /// - Parameter duration: until it expires; `nil` for never.
+    /// - Parameters:
+    ///   - name: the lock's name.
+    ///   - duration: until it expires; `nil` for never.
     public func hold(_ name: String, for duration: Duration? = nil) {
         let name = Self.checked(name)
         withRedis { redis, now in

@@ -22,6 +22,11 @@ if [[ ! -f $root/usr/include/hiredis/hiredis.h ]]; then
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$root"
+    # The mirror that this machine uses already. The placeholders are apt's own.
+    codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+    # shellcheck disable=SC2016
+    mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' | sed -n "s|^$codename ||p" | head -n 1)
+    [[ -n $mirror ]] || die "No Debian mirror is configured: hiredis 1.x cannot be had for a test."
     echo "deb [signed-by=$keyring] $mirror trixie main" >"$work/sources.list"
     # Folders of its own: the system's package lists are not touched.
     options=(-qq -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=/dev/null

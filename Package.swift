@@ -5,6 +5,10 @@ import PackageDescription
 let warningsAreErrors: [SwiftSetting] =
     Context.environment["REDIS_LOCKS_WARNINGS_AS_ERRORS"] == nil ? [] : [.unsafeFlags(["-warnings-as-errors"])]
 
+/// Deliberate mistakes that the simulator must catch; never part of what users build. Set by `scripts/simulate`.
+let mutants: [SwiftSetting] =
+    Context.environment["REDIS_LOCKS_MUTANTS"] == nil ? [] : [.define("REDIS_LOCKS_MUTANTS")]
+
 let package = Package(
     name: "swift-redis-locks",
     platforms: [.macOS(.v15)],
@@ -77,5 +81,5 @@ let package = Package(
 )
 
 for target in package.targets where target.type != .system {
-    target.swiftSettings = (target.swiftSettings ?? []) + warningsAreErrors
+    target.swiftSettings = (target.swiftSettings ?? []) + warningsAreErrors + mutants
 }

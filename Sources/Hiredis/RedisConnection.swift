@@ -113,12 +113,13 @@ package final class RedisConnection {
     /// Runs a script by its digest, or by its source when the server does not have it.
     ///
     /// In that case it is sent twice, the second time behind whatever was submitted meanwhile. Where order matters,
-    /// load the script in the preamble.
+    /// load the script in the preamble. `arguments` is evaluated each time it is sent, when its connection is known: what
+    /// they say of the server is true of the process that gets them.
     @discardableResult
     package func evaluate(
         _ script: RedisScript,
         keys: [String],
-        arguments: [String],
+        arguments: @escaping @autoclosure () -> [String],
         deadline: ContinuousClock.Instant,
         completion: @escaping (Result<RedisValue, RedisError>) -> Void
     ) -> RequestID {
@@ -185,7 +186,7 @@ package final class RedisConnection {
                 {
                     if missingScripts.contains(script) { request.isBySource = true }
                     return connector.send(
-                        script.command(bySource: request.isBySource, keys: keys, arguments: arguments))
+                        script.command(bySource: request.isBySource, keys: keys, arguments: arguments()))
                 }()
             }
         if sent {

@@ -9,7 +9,8 @@ package struct RequestID: Hashable, Sendable {
 final class Request {
     enum Work {
         case command(RedisCommand)
-        case script(RedisScript, keys: [String], arguments: [String])
+        /// The arguments are asked for when the script is sent, on the connection by which it goes.
+        case script(RedisScript, keys: [String], arguments: () -> [String])
     }
 
     let id: RequestID

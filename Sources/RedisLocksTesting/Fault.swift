@@ -34,6 +34,8 @@ public enum RequestKind: Sendable, Hashable, CaseIterable {
     case inspect
     /// Deletes a lock, whoever holds it.
     case breakLock
+    /// Tells a node that it is new.
+    case initialize
     /// Connects and probes; a client sends it once before its first lock.
     case ping
 }

@@ -25,7 +25,8 @@ public final class LockTestBed: Sendable {
     /// Makes a client and its servers. End it with ``shutdown()``.
     ///
     /// - Parameters:
-    ///   - count: how many servers.
+    ///   - count: how many servers. They vote from the beginning; one that is told to forget everything does not for a while,
+    ///     see `RedisLocks.Configuration.restartGuard`.
     ///   - configuration: how locks behave.
     ///   - logger: what the client logs to. Silent by default.
     /// - Throws: `LockError` for a configuration that cannot work, and when the process is out of descriptors.
@@ -36,7 +37,8 @@ public final class LockTestBed: Sendable {
     ) throws {
         precondition(count > 0, "A lock needs at least one node.")
         let time = ManualTime(reactor: try Reactor(name: "redis-locks-testing"))
-        let servers = (0..<count).map { InMemoryServer(index: $0, time: time) }
+        let isGuarded = configuration.guardTime(nodes: count) != nil
+        let servers = (0..<count).map { InMemoryServer(index: $0, time: time, isInitialized: isGuarded) }
         let runtime = LockRuntime(reactor: time.reactor, timers: time, cancellationExecutor: time.reactor) {
             servers.map { $0.connect() }
         }

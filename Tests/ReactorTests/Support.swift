@@ -108,17 +108,21 @@ final class OnReactor<Value>: @unchecked Sendable {
     }
 }
 
-/// A pipe whose descriptors are so high that no other test's `open` gets their numbers when they are closed.
+/// A pipe whose descriptors are so high that no other test's `open` gets their numbers when they are closed, nor another
+/// test's pipe of this kind: each asks for numbers that none has had before it.
 final class TestPipe: Sendable {
     let readEnd: CInt
     let writeEnd: CInt
     private let isOpen = Mutex<(read: Bool, write: Bool)>((true, true))
 
+    private static let count = Atomic<CInt>(0)
+
     init() throws {
+        let lowest = 600 + Self.count.wrappingAdd(2, ordering: .relaxed).oldValue % 400
         var ends: [CInt] = [-1, -1]
         guard pipe(&ends) == 0 else { throw TestSupportError("pipe") }
-        readEnd = fcntl(ends[0], F_DUPFD_CLOEXEC, 900)
-        writeEnd = fcntl(ends[1], F_DUPFD_CLOEXEC, 900)
+        readEnd = fcntl(ends[0], F_DUPFD_CLOEXEC, lowest)
+        writeEnd = fcntl(ends[1], F_DUPFD_CLOEXEC, lowest)
         for end in ends { close(end) }
         guard readEnd >= 0, writeEnd >= 0 else { throw TestSupportError("F_DUPFD: errno \(errno)") }
     }

@@ -8,8 +8,9 @@ extension RedisLocks {
         /// a body may run.
         public var ttl: Duration = .seconds(10)
 
-        /// The greatest ttl that any process of the fleet uses, at most 1 day. Default 60 s. One value for the whole fleet: it sizes how
-        /// long a node that lost its memory must not vote.
+        /// The greatest ttl that any process of the fleet uses, at most 1 day; a larger one is refused. Default 60 s. One
+        /// value for the whole fleet: it sizes how long a node that lost its memory does not vote, see
+        /// ``restartGuard-swift.property``.
         public var maximumTTL: Duration = .seconds(60)
 
         /// How long an acquire waits by default. Default 30 s.
@@ -39,6 +40,31 @@ extension RedisLocks {
 
         /// How long an idle fencing counter is kept: at least 1 day. Default 7 days. Every extension renews it.
         public var counterExpiry: Duration = .seconds(7 * 86_400)
+
+        /// Whether a node that may have forgotten what it granted abstains until all of it has expired. Default
+        /// ``RestartGuard-swift.enum/automatic``.
+        public var restartGuard: RestartGuard = .automatic
+
+        /// When a node abstains because it may have forgotten locks that are still held.
+        ///
+        /// A small record on each node (`redis-locks:boot`: the server's run_id and a time) tells a restart, an emptied or
+        /// replaced server, and a clock that fell behind. Such a node does not vote for
+        /// ``maximumTTL`` x (1 + ``driftFactor``) + 2 s; then all that it may have granted has expired. This is the "delayed
+        /// restart" that the Redis documentation of distributed locks asks for. The whole fleet must agree on it.
+        public enum RestartGuard: Sendable, Hashable {
+            /// On with several nodes, off with one: a lone node that abstains would stop everything.
+            case automatic
+            /// On, also with one node.
+            case on
+            /// Off. A node that restarts without its data may grant what somebody holds; fencing tokens go on rising.
+            case unsafeOff
+        }
+
+        /// With three nodes or more: a node whose clock is further than this from the median of the nodes' clocks does not
+        /// vote. 10 ms ... 1 s. Default 1 s, which is what the restart guard allows for.
+        ///
+        /// Clocks are compared by the times in earlier answers; no decision waits for a comparison.
+        public var maximumClockSkew: Duration = .seconds(1)
 
         /// How many tasks of this process may wait for locks at the same time: 1 ... 1,000,000. Default 10,000.
         public var maximumWaiters = 10_000

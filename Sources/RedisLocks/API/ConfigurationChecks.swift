@@ -28,8 +28,24 @@ extension RedisLocks.Configuration {
         try require(
             shutdownGrace >= .zero && shutdownGrace <= .seconds(3600),
             "`shutdownGrace` is \(shutdownGrace.inSeconds); it must be from 0 to 1 hour.")
+        try require(
+            maximumClockSkew >= .milliseconds(10) && maximumClockSkew <= Self.guardMargin,
+            "`maximumClockSkew` is \(maximumClockSkew.inSeconds); it must be from 10 ms to 1 s.")
         _ = try terms(names: [], ttl: nil, nodes: nodes)
     }
+
+    /// For how long a node does not vote that may have forgotten what it granted; `nil` when the guard is off.
+    ///
+    /// By then the longest lease has expired, on a clock that was as slow as ``driftFactor`` allows, and so has the second
+    /// in which it was anchored, on nodes that differ by as much as ``maximumClockSkew`` allows.
+    package func guardTime(nodes: Int) -> Duration? {
+        switch restartGuard {
+        case .automatic where nodes == 1, .unsafeOff: nil
+        case .automatic, .on: maximumTTL * (1 + driftFactor) + .seconds(1) + Self.guardMargin
+        }
+    }
+
+    private static let guardMargin: Duration = .seconds(1)
 
     /// The settings of one lock, checked.
     func terms(names: [LockName], ttl requested: Duration?, nodes: Int) throws(LockError) -> LockTerms {
@@ -67,7 +83,8 @@ extension RedisLocks.Configuration {
             earlyWarning: earlyWarning, maximumHold: maximumHold, counterExpiry: counterExpiry,
             // Nodes agree on a token by their clocks' seconds; a lone node need not agree, and must not repeat itself
             // when it restarts empty within a second.
-            granularityMicroseconds: nodes > 1 ? 1_000_000 : 1)
+            granularityMicroseconds: nodes > 1 ? 1_000_000 : 1,
+            guardTime: guardTime(nodes: nodes))
     }
 
     /// Checks the names of one lock and sorts out duplicates.

@@ -103,6 +103,9 @@ public enum LeaseLossReason: String, Hashable, Sendable, CustomStringConvertible
     case taken
     /// ``RedisLocks/Configuration/maximumHold`` was reached.
     case maximumHold
+    /// The clocks of so many nodes have jumped against ours during the hold that no majority is left to rely on. Only with
+    /// three nodes or more.
+    case clockStepped
     /// ``RedisLocks`` was shut down while the lease was held.
     case shutdown
 
@@ -112,6 +115,7 @@ public enum LeaseLossReason: String, Hashable, Sendable, CustomStringConvertible
         case .expired: "it could not be renewed before its deadline"
         case .taken: "the server says that it is not ours any more"
         case .maximumHold: "the maximum hold time was reached"
+        case .clockStepped: "the clocks of too many nodes, or of this machine, jumped"
         case .shutdown: "the lock client was shut down"
         }
     }
@@ -125,8 +129,12 @@ public struct NodeReport: Sendable, Hashable, CustomStringConvertible {
         case won
         /// Somebody else holds it there, for at most `remaining` more; `nil` when it never expires.
         case heldByOther(remaining: Duration?)
-        /// The node does not vote for this long, because it restarted or was emptied.
+        /// The node does not vote for this long, because it restarted, was emptied or is new: see
+        /// ``RedisLocks/Configuration/restartGuard-swift.property``.
         case quarantined(remaining: Duration)
+        /// The node granted the lock, but its clock is this far off the other nodes', or has just jumped by this much: it may
+        /// have let somebody else's lease expire early, so its vote does not count.
+        case clockSkewed(by: Duration)
         /// The node answered with an error: the server's own words.
         case refused(String)
         /// No answer in time.
@@ -153,7 +161,8 @@ public struct NodeReport: Sendable, Hashable, CustomStringConvertible {
         case .won: "\(node): granted"
         case .heldByOther(.some(let remaining)): "\(node): held by another for \(remaining.inSeconds)"
         case .heldByOther(.none): "\(node): held by another, without expiry"
-        case .quarantined(let remaining): "\(node): does not vote for another \(remaining.inSeconds)"
+        case .quarantined(let remaining): "\(node): does not vote for another \(remaining.inSeconds), for it restarted, was emptied or is new"
+        case .clockSkewed(let skew): "\(node): its clock is off by \(skew.inSeconds)"
         case .refused(let reason): "\(node): \(reason)"
         case .timedOut: "\(node): no answer in time"
         case .unreachable(let reason): "\(node): \(reason)"

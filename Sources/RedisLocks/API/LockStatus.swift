@@ -18,11 +18,15 @@ public struct LockStatus: Sendable, Hashable {
         public let state: State
         /// The greatest fencing token that this node has granted for the name; `nil` when none is remembered.
         public let fence: Int64?
+        /// How long this node does not vote yet, because it restarted, was emptied or is new; `nil` when it votes, when the
+        /// restart guard is off, and when it could not be asked. See ``RedisLocks/Configuration/restartGuard-swift.property``.
+        public let quarantine: Duration?
 
-        package init(node: String, state: State, fence: Int64?) {
+        package init(node: String, state: State, fence: Int64?, quarantine: Duration? = nil) {
             self.node = node
             self.state = state
             self.fence = fence
+            self.quarantine = quarantine
         }
     }
 

@@ -23,7 +23,7 @@ public final class RedisLocks: Service, Sendable {
     /// Makes a client. It connects with the first request, or with ``connect()``.
     ///
     /// - Parameters:
-    ///   - nodes: the Redis servers.
+    ///   - nodes: the Redis servers: ``LockNodes/node(_:isDurable:)`` or ``LockNodes/redlock(_:)-([String])``.
     ///   - configuration: how locks behave.
     ///   - logger: where what happens on the client's own account is told: lost leases, failing renewals, connections.
     ///     Silent by default.
@@ -33,13 +33,14 @@ public final class RedisLocks: Service, Sendable {
         configuration: Configuration = Configuration(),
         logger: Logger = Logger(label: "redis-locks", factory: { _ in SwiftLogNoOpLogHandler() })
     ) throws(LockError) {
-        try configuration.check(nodes: nodes.urls.count)
-        let urls = try RedisLockNode.check(nodes.urls, configuration: configuration)
+        try nodes.check()
+        try configuration.check(nodes: nodes.nodes.count)
+        let identities = try RedisLockNode.check(nodes, configuration: configuration)
         let reactor = try Self.makeReactor()
         let runtime = LockRuntime(reactor: reactor, timers: reactor) {
-            urls.map { RedisLockNode.checked($0, configuration: configuration, reactor: reactor) }
+            identities.map { RedisLockNode.checked($0, configuration: configuration, reactor: reactor) }
         }
-        core = LockCore(configuration: configuration, nodes: urls.count, logger: logger, runtime: runtime)
+        core = LockCore(configuration: configuration, nodes: identities.count, logger: logger, runtime: runtime)
     }
 
     /// For tests: other nodes, another clock.
@@ -80,10 +81,11 @@ public final class RedisLocks: Service, Sendable {
         return result
     }
 
-    /// Connects to every node and probes it: version, role, eviction policy, permissions. A server without an append-only
+    /// Connects to the nodes and probes them: version, role, eviction policy, permissions. A server without an append-only
     /// file may serve, and is mentioned in the log: see <doc:Guarantees>.
     ///
-    /// Not needed before the first lock, but a good thing to do at start-up: what is wrong is said then.
+    /// Not needed before the first lock, but a good thing to do at start-up: what is wrong is said then. A minority of nodes
+    /// that cannot serve is tolerated, and told to the log.
     ///
     /// - Throws: ``LockError/Code/misconfigured``, ``LockError/Code/quorumUnreachable``, ``LockError/Code/closed``.
     public func connect() async throws(LockError) {
@@ -204,6 +206,20 @@ public final class RedisLocks: Service, Sendable {
     }
 
     // MARK: For operators
+
+    /// Tells new nodes that they are new, so that they vote at once instead of waiting until everything that they might have
+    /// forgotten has expired: writes the restart guard's record (`redis-locks:boot`) to each, overriding a quarantine.
+    ///
+    /// For servers that have never voted, when a fleet is set up. On one that has restarted without its data, or was put in
+    /// the place of another, it would do what the guard prevents: grant what somebody may still hold. So a node that holds
+    /// fencing counters is refused, unless `force` is set. Needs the permissions `+scan` (not with `force`) and `+hset`.
+    ///
+    /// - Parameter force: do it whatever the node holds: no lock may be held by anybody.
+    /// - Returns: what happened at each node, in the order of the configuration.
+    /// - Throws: ``LockError/Code/closed``.
+    public func initializeNodes(force: Bool = false) async throws(LockError) -> [NodeInitialization] {
+        try await core.initializeNodes(force: force)
+    }
 
     /// What every node knows about `name`. Takes nothing and changes nothing.
     ///

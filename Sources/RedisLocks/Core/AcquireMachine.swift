@@ -43,7 +43,8 @@ package struct AcquireMachine {
     /// Nodes where our owner value may stand: they need a RELEASE when the attempt fails.
     private var mayHold: [Bool]
     private var top: Int64 = 0
-    private var rounds = 0
+    /// How many times nodes were asked to confirm.
+    package private(set) var rounds = 0
     private var isDecided = false
 
     package init(nodes: Int, terms: LockTerms, start: ContinuousClock.Instant) {
@@ -54,6 +55,11 @@ package struct AcquireMachine {
         outcomes = Array(repeating: nil, count: nodes)
         failures = Array(repeating: nil, count: nodes)
         mayHold = Array(repeating: true, count: nodes)
+    }
+
+    /// The greatest counter that any node has answered; 1 before that.
+    package var highest: Int64 {
+        votes.reduce(1) { if case .won(let top) = $1 { max($0, top) } else { $0 } }
     }
 
     /// The nodes that get a RELEASE after a refusal. One that answered a plain no to the only request it ever got needs none.
@@ -130,6 +136,10 @@ package struct AcquireMachine {
         let confirming = votes.count { $0 == .confirming }
         guard won + confirming >= majority else { return .wait }
 
+        if Mutant.isOn(.maxOnly), won >= majority {
+            top = highest
+            return grant(at: now)
+        }
         // While confirmations run, `top` stays what they were asked for.
         if confirming == 0 { top = highest }
         if votes.count(where: { $0 == .won(top: top) }) >= majority { return grant(at: now) }
@@ -138,7 +148,7 @@ package struct AcquireMachine {
     }
 
     private mutating func grant(at now: ContinuousClock.Instant) -> Action {
-        let deadline = terms.deadline(from: start)
+        let deadline = terms.deadline(from: Mutant.isOn(.validityFromLastReply) ? now : start)
         guard deadline - now >= terms.minimumValidity else { return refuse(.late) }
         isDecided = true
         return .granted(top: top, deadline: deadline)

@@ -26,11 +26,40 @@ extension LockError {
 
     static func unreachable(_ waiter: Waiter, at now: ContinuousClock.Instant) -> LockError {
         let names = waiter.terms.nameStrings
+        if let abstention = abstention(waiter.reports) {
+            return LockError(
+                .quorumUnreachable,
+                "Too few nodes vote to take the lock \(names.quoted): \(abstention)", names: names, nodes: waiter.reports)
+        }
         return LockError(
             .quorumUnreachable,
             "Too few nodes answered to take the lock \(names.quoted) within \((now - waiter.started).inSeconds); "
                 + "check that they run and can be reached.",
             names: names, nodes: waiter.reports)
+    }
+
+    /// Why the restart guard, or a clock, costs the majority; `nil` when it does not.
+    private static func abstention(_ reports: [NodeReport]) -> String? {
+        let tolerable = (reports.count - 1) / 2
+        var unreachable = 0
+        var quarantined: [(node: String, remaining: Duration)] = []
+        var skewed: [String] = []
+        for report in reports {
+            switch report.outcome {
+            case .quarantined(let remaining): quarantined.append((report.node, remaining))
+            case .clockSkewed: skewed.append(report.node)
+            case .unreachable, .timedOut, .refused: unreachable += 1
+            case .won, .heldByOther, .notNeeded: break
+            }
+        }
+        guard unreachable <= tolerable else { return nil }
+        if let longest = quarantined.map(\.remaining).max() {
+            return "\(quarantined.map(\.node).joined(separator: ", ")) restarted, or \(quarantined.count == 1 ? "was" : "were") "
+                + "emptied or added, and may have forgotten locks that are held; wait another \(longest.inSeconds), or run "
+                + "`redislock init` if the servers are new."
+        }
+        return skewed.isEmpty
+            ? nil : "the clock of \(skewed.joined(separator: ", ")) is off; synchronize the nodes' clocks."
     }
 
     static func noFencing(_ waiter: Waiter) -> LockError {
@@ -62,16 +91,3 @@ extension [String] {
     package var quoted: String { map { "\"\($0)\"" }.joined(separator: ", ") }
 }
 
-extension Answers {
-    /// What the nodes that failed said.
-    func failures(labels: [String]) -> [NodeReport] {
-        zip(labels, all).map { label, response in
-            switch response {
-            case .failure(let failure): NodeReport(node: label, outcome: failure.outcome)
-            case .reply(.extended): NodeReport(node: label, outcome: .won)
-            case .reply: NodeReport(node: label, outcome: .heldByOther(remaining: nil))
-            case nil: NodeReport(node: label, outcome: .notNeeded)
-            }
-        }
-    }
-}

@@ -3,11 +3,18 @@ package struct EngineSettings: Sendable {
     package var connectTimeout: Duration
     package var maximumWaiters: Int
     package var shutdownGrace: Duration
+    package var maximumClockSkew: Duration
+    package var driftFactor: Double
+    /// The longest that a lease granted by anybody may live.
+    package var maximumTTL: Duration
 
-    package init(connectTimeout: Duration, maximumWaiters: Int, shutdownGrace: Duration) {
-        self.connectTimeout = connectTimeout
-        self.maximumWaiters = maximumWaiters
-        self.shutdownGrace = shutdownGrace
+    package init(_ configuration: RedisLocks.Configuration) {
+        connectTimeout = configuration.connectTimeout
+        maximumWaiters = configuration.maximumWaiters
+        shutdownGrace = configuration.shutdownGrace
+        maximumClockSkew = configuration.maximumClockSkew
+        driftFactor = configuration.driftFactor
+        maximumTTL = configuration.maximumTTL
     }
 }
 
@@ -22,6 +29,8 @@ package struct Grant: Sendable {
     package let state: LeaseState
     package let attempts: Int
     package let waited: Duration
+    /// How many rounds of CONFIRM it took: none where a majority agreed by itself.
+    package let confirmRounds: Int
     package let nodes: [NodeTiming]
 }
 
@@ -49,6 +58,10 @@ package enum EngineEvent: Sendable {
     case renewalFailed(names: [String], nodes: [NodeReport])
     case leaseLost(names: [String], reason: LeaseLossReason)
     case leaseAbandoned(names: [String])
+    /// A node's clock jumped, or ours did.
+    case clockStepped(node: String, by: Duration)
+    /// A node that had forgotten a lease was given it anew.
+    case replanted(names: [String], node: String)
 }
 
 /// A task that waits for names, from its request until its answer. Belongs to the engine.
@@ -58,8 +71,8 @@ final class Waiter {
     let started: ContinuousClock.Instant
     let budgetEnd: ContinuousClock.Instant
     let hasBody: Bool
-    /// Resumed exactly once: by whoever takes the waiter out of the engine's table, or refuses to put it there.
-    let continuation: CheckedContinuation<AcquireResult, Never>
+    /// Called exactly once: by whoever takes the waiter out of the engine's table, or refuses to put it there.
+    let completion: (AcquireResult) -> Void
     var attempts = 0
     var attempt: Attempt?
     var timer: TimerReference?
@@ -69,14 +82,14 @@ final class Waiter {
 
     init(
         id: WaitLine.ID, terms: LockTerms, started: ContinuousClock.Instant, budgetEnd: ContinuousClock.Instant,
-        hasBody: Bool, continuation: CheckedContinuation<AcquireResult, Never>
+        hasBody: Bool, completion: @escaping (AcquireResult) -> Void
     ) {
         self.id = id
         self.terms = terms
         self.started = started
         self.budgetEnd = budgetEnd
         self.hasBody = hasBody
-        self.continuation = continuation
+        self.completion = completion
     }
 
     func inherit(_ predecessor: Waiter) {
@@ -105,6 +118,12 @@ final class Attempt {
         sent = now
         latencies = Array(repeating: nil, count: nodes)
     }
+
+    func request(to node: any LockNode) -> AcquireRequest {
+        var request = request
+        request.isDurable = node.isDurable
+        return request
+    }
 }
 
 /// A lease as the engine keeps it. Belongs to the engine.
@@ -117,14 +136,19 @@ final class LeaseRecord {
     let hasBody: Bool
     let latestDeadline: ContinuousClock.Instant?
     var nextRenewal: ContinuousClock.Instant
+    /// When the attempt or extension was sent on which the present deadline rests.
+    var lastConfirmed: ContinuousClock.Instant
     var isExtending = false
     var failedExtensions = 0
+    /// Nodes on which the lease is being planted anew.
+    var planting: Set<Int> = []
     var hasWarned = false
     var timer: TimerReference?
 
     init(
         id: WaitLine.ID, terms: LockTerms, owner: OwnerID, top: Int64, state: LeaseState, hasBody: Bool,
-        latestDeadline: ContinuousClock.Instant?, nextRenewal: ContinuousClock.Instant
+        latestDeadline: ContinuousClock.Instant?, nextRenewal: ContinuousClock.Instant,
+        confirmed: ContinuousClock.Instant
     ) {
         self.id = id
         self.terms = terms
@@ -134,5 +158,6 @@ final class LeaseRecord {
         self.hasBody = hasBody
         self.latestDeadline = latestDeadline
         self.nextRenewal = nextRenewal
+        lastConfirmed = confirmed
     }
 }

@@ -50,7 +50,11 @@ package final class LeaseState: Sendable {
     /// loss already.
     package func extend(to deadline: ContinuousClock.Instant) -> Bool {
         let observers = fields.withLock { fields -> [@Sendable (LeaseEvent?) -> Void]? in
-            guard fields.status == .held, !fields.wasSeenExpired else { return nil }
+            if Mutant.isOn(.lostLeaseResurrected) {
+                fields.status = .held
+            } else {
+                guard fields.status == .held, !fields.wasSeenExpired else { return nil }
+            }
             fields.deadline = deadline
             return Array(fields.observers.values)
         }

@@ -17,9 +17,7 @@ final class LockCore: Sendable {
         self.observer = observer
         engine = LockEngine(
             runtime: runtime,
-            settings: EngineSettings(
-                connectTimeout: configuration.connectTimeout, maximumWaiters: configuration.maximumWaiters,
-                shutdownGrace: configuration.shutdownGrace),
+            settings: EngineSettings(configuration),
             report: { observer.post($0) })
     }
 
@@ -108,49 +106,6 @@ final class LockCore: Sendable {
         observer.released(handle.names, result, held: handle.now - handle.acquired)
         return result
     }
-
-    // MARK: Nodes
-
-    func connect() async throws(LockError) {
-        let responses = await engine.connect()
-        let labels = await engine.nodeLabels()
-        guard !responses.isEmpty else { throw .closedClient([]) }
-        let reports = zip(labels, responses).map { label, response in
-            NodeReport(node: label, outcome: response.failure?.outcome ?? .won)
-        }
-        let tolerable = (nodeCount - 1) / 2
-        let failures = responses.compactMap(\.failure)
-        guard failures.count > tolerable || failures.contains(where: { $0.effect == .permanent }) else { return }
-        if failures.contains(where: { $0.effect == .permanent }) { throw .refusedByNodes(reports) }
-        throw LockError(
-            .quorumUnreachable, "Too few lock nodes can be reached; check that they run.", nodes: reports)
-    }
-
-    func status(of name: String) async throws(LockError) -> LockStatus {
-        let lockName = try LockName(name)
-        let responses = await engine.ask(.inspect(lockName), timeout: configuration.connectTimeout)
-        let labels = await engine.nodeLabels()
-        guard !responses.isEmpty else { throw .closedClient([name]) }
-        return LockStatus(name: name, nodes: zip(labels, responses).map { LockStatus.Node(label: $0, response: $1) })
-    }
-
-    func breakLock(_ name: String) async throws(LockError) -> Bool {
-        let lockName = try LockName(name)
-        let responses = await engine.ask(.breakLock(lockName), timeout: configuration.connectTimeout)
-        let labels = await engine.nodeLabels()
-        guard !responses.isEmpty else { throw .closedClient([name]) }
-        let failures = responses.compactMap(\.failure)
-        guard failures.count <= (nodeCount - 1) / 2 else {
-            let reports = zip(labels, responses).map { label, response in
-                NodeReport(node: label, outcome: response.failure?.outcome ?? .won)
-            }
-            if failures.contains(where: { $0.effect == .permanent }) { throw .refusedByNodes(reports, names: [name]) }
-            throw LockError(
-                .quorumUnreachable, "Too few nodes answered to break the lock \([name].quoted).", names: [name],
-                nodes: reports)
-        }
-        return responses.contains { if case .reply(.released(1...)) = $0 { true } else { false } }
-    }
 }
 
 extension NodeResponse {
@@ -162,20 +117,6 @@ extension NodeResponse {
 extension Result {
     fileprivate var error: Failure? {
         if case .failure(let error) = self { error } else { nil }
-    }
-}
-
-extension LockStatus.Node {
-    fileprivate init(label: String, response: NodeResponse) {
-        switch response {
-        case .reply(.inspected(let isHeld, let remaining, let fence)):
-            let state = isHeld ? State.held(remaining: remaining.map { .milliseconds($0) }) : .free
-            self.init(node: label, state: state, fence: fence)
-        case .reply:
-            self.init(node: label, state: .unknown("answered something else than was asked"), fence: nil)
-        case .failure(let failure):
-            self.init(node: label, state: .unknown(failure.outcome.phrase), fence: nil)
-        }
     }
 }
 

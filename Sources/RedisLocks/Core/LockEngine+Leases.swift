@@ -6,7 +6,7 @@ extension LockEngine {
     }
 
     /// A lease has one timer: the earliest of renewal, warning and deadline.
-    private func arm(_ lease: LeaseRecord) {
+    func arm(_ lease: LeaseRecord) {
         disarm(lease)
         let deadline = lease.state.deadline
         var next = deadline
@@ -18,14 +18,14 @@ extension LockEngine {
         }
     }
 
-    private func disarm(_ lease: LeaseRecord) {
+    func disarm(_ lease: LeaseRecord) {
         if let timer = lease.timer { runtime.timers.cancel(timer) }
         lease.timer = nil
     }
 
     private func tick(_ lease: LeaseRecord) {
         let deadline = lease.state.deadline
-        if now >= deadline {
+        if now >= deadline && !(Mutant.isOn(.lateExtendAccepted) && lease.isExtending) {
             return lose(lease, deadline == lease.latestDeadline ? .maximumHold : .expired)
         }
         if !lease.hasWarned && now >= deadline - lease.terms.earlyWarning {
@@ -36,70 +36,17 @@ extension LockEngine {
         if lease.timer == nil { arm(lease) }
     }
 
-    private func mayExtend(_ lease: LeaseRecord) -> Bool {
+    func mayExtend(_ lease: LeaseRecord) -> Bool {
         lease.latestDeadline.map { lease.state.deadline < $0 } ?? true
     }
 
-    private func isLive(_ lease: LeaseRecord) -> Bool {
-        leases[lease.id] === lease && lease.state.status(at: now) == .held
-    }
-
-    // MARK: Renewal
-
-    private func extend(_ lease: LeaseRecord) {
-        lease.isExtending = true
-        let start = now
-        let lag = start - lease.nextRenewal
-        let oldDeadline = lease.state.deadline
-        let machine = makeExtendMachine(for: lease, start: start)
-        let answers = makeAnswers()
-        let request = NodeRequest.extend(
-            names: lease.terms.names, owner: lease.owner, ttl: lease.terms.ttl.milliseconds, top: lease.top,
-            counterExpiry: lease.terms.counterExpiry.milliseconds)
-        for (index, node) in nodes.enumerated() {
-            node.send(request, deadline: min(start + lease.terms.nodeTimeout, oldDeadline)) { response in
-                guard self.isLive(lease) else { return }
-                answers.add(response, from: index)
-                switch machine.value.answered(by: index, with: response, at: self.now) {
-                case .wait: break
-                case .extended(let deadline): self.extended(lease, to: deadline, lag: lag, took: self.now - start)
-                case .taken: self.lose(lease, .taken)
-                case .failed: self.extensionFailed(lease, answers)
-                }
-            }
-        }
-    }
-
-    private func makeExtendMachine(for lease: LeaseRecord, start: ContinuousClock.Instant) -> Box<ExtendMachine> {
-        Box(
-            ExtendMachine(
-                nodes: nodes.count, terms: lease.terms, start: start, oldDeadline: lease.state.deadline,
-                latestDeadline: lease.latestDeadline))
-    }
-
-    private func extended(
-        _ lease: LeaseRecord, to deadline: ContinuousClock.Instant, lag: Duration, took: Duration
-    ) {
-        lease.isExtending = false
-        guard lease.state.extend(to: deadline) else { return lose(lease, .expired) }
-        lease.failedExtensions = 0
-        lease.hasWarned = false
-        lease.nextRenewal = now + jittered(lease.terms.renewalInterval)
-        report(.renewed(names: lease.terms.nameStrings, lag: lag, took: took))
-        arm(lease)
-    }
-
-    /// The lease stands until its deadline: try again while it does.
-    private func extensionFailed(_ lease: LeaseRecord, _ answers: Answers) {
-        lease.isExtending = false
-        lease.failedExtensions += 1
-        lease.nextRenewal = now + BackOff.delay(failures: lease.failedExtensions, hint: nil, using: &generator)
-        report(.renewalFailed(names: lease.terms.nameStrings, nodes: answers.failures(labels: labels)))
-        arm(lease)
+    func isLive(_ lease: LeaseRecord) -> Bool {
+        guard leases[lease.id] === lease else { return false }
+        return lease.state.status(at: now) == .held || Mutant.isOn(.lostLeaseResurrected)
     }
 
     /// A lost lease stays lost. Its keys are left alone until the holder is done, which may still be winding down.
-    private func lose(_ lease: LeaseRecord, _ reason: LeaseLossReason) {
+    func lose(_ lease: LeaseRecord, _ reason: LeaseLossReason) {
         disarm(lease)
         lease.state.end(.lost(reason))
         report(.leaseLost(names: lease.terms.nameStrings, reason: reason))

@@ -6,13 +6,10 @@ typealias TimerReference = TimerID
 extension LockEngine {
     func admit(_ waiter: Waiter, mayQueue: Bool) {
         guard waiters.count < settings.maximumWaiters else {
-            waiter.continuation.resume(
-                returning: .failed(.tooManyWaiters(waiter.terms.nameStrings, settings.maximumWaiters)))
-            return
+            return waiter.completion(.failed(.tooManyWaiters(waiter.terms.nameStrings, settings.maximumWaiters)))
         }
         guard mayQueue || line.isFree(waiter.terms.names) else {
-            waiter.continuation.resume(returning: .failed(.stillHeld(waiter, at: now, heldHere: true)))
-            return
+            return waiter.completion(.failed(.stillHeld(waiter, at: now, heldHere: true)))
         }
         waiters[waiter.id] = waiter
         updateDemand()
@@ -34,7 +31,7 @@ extension LockEngine {
         }
     }
 
-    func cancelWaiter(_ id: WaitLine.ID) {
+    package func cancelWaiter(_ id: WaitLine.ID) {
         guard let waiter = waiters[id] else { return }
         fail(waiter, .cancelledWait(waiter.terms.nameStrings))
     }
@@ -68,7 +65,6 @@ extension LockEngine {
         unschedule(waiter)
         if let attempt = waiter.attempt { abandon(attempt, of: waiter) }
         waiter.attempt = nil
-        waiter.continuation.resume(returning: .failed(error))
         let next = line.leave(waiter.id)
         // What the last head learnt holds until the next one knows better.
         if waiter.refusal == .unreachable {
@@ -76,6 +72,7 @@ extension LockEngine {
         }
         advance(next)
         updateDemand()
+        waiter.completion(.failed(error))
     }
 
     // MARK: Attempts
@@ -84,9 +81,7 @@ extension LockEngine {
         guard waiters[waiter.id] != nil, waiter.attempt == nil else { return }
         waiter.attempts += 1
         let terms = waiter.terms
-        let request = AcquireRequest(
-            names: terms.names, owner: OwnerID(using: &generator), ttl: terms.ttl.milliseconds,
-            granularityMicroseconds: terms.granularityMicroseconds, counterExpiry: terms.counterExpiry.milliseconds)
+        let request = AcquireRequest(terms, owner: OwnerID(using: &generator))
         let machine = AcquireMachine(nodes: nodes.count, terms: terms, start: now)
         let attempt = Attempt(request: request, machine: machine, now: now, nodes: nodes.count)
         waiter.attempt = attempt
@@ -94,7 +89,10 @@ extension LockEngine {
     }
 
     private func send(_ attempt: Attempt, of waiter: Waiter, to index: Int) {
-        nodes[index].send(.acquire(attempt.request), deadline: now + waiter.terms.nodeTimeout) { response in
+        nodes[index].send(
+            .acquire(attempt.request(to: nodes[index])), deadline: now + waiter.terms.nodeTimeout
+        ) { response in
+            self.noteClock(of: index)
             self.acquireAnswered(attempt, of: waiter, by: index, with: response)
         }
     }
@@ -103,7 +101,8 @@ extension LockEngine {
         guard !attempt.isAbandoned else { return releaseLateGrant(of: attempt, by: index, response, waiter.terms) }
         attempt.latencies[index] = now - attempt.sent
         if retriesAlone(attempt, of: waiter, after: response) { return }
-        perform(attempt.machine.acquireAnswered(by: index, with: response, at: now), for: attempt, of: waiter)
+        let vote = trusted(response, from: index, in: attempt, waiter.terms)
+        perform(attempt.machine.acquireAnswered(by: index, with: vote, at: now), for: attempt, of: waiter)
     }
 
     /// The RELEASE of an abandoned attempt may have overtaken its ACQUIRE: a server that does not know the script is sent it
@@ -174,13 +173,13 @@ extension LockEngine {
         let lease = LeaseRecord(
             id: waiter.id, terms: waiter.terms, owner: attempt.owner, top: top, state: state, hasBody: waiter.hasBody,
             latestDeadline: latestDeadline,
-            nextRenewal: attempt.sent + jittered(waiter.terms.renewalInterval))
+            nextRenewal: attempt.sent + jittered(waiter.terms.renewalInterval), confirmed: attempt.sent)
         keep(lease)
-        waiter.continuation.resume(
-            returning: .granted(
+        waiter.completion(
+            .granted(
                 Grant(
-                    id: waiter.id, state: state, attempts: waiter.attempts, waited: now - waiter.started, nodes: timings
-                )))
+                    id: waiter.id, state: state, attempts: waiter.attempts, waited: now - waiter.started,
+                    confirmRounds: attempt.machine.rounds, nodes: timings)))
     }
 
     private func refuse(_ waiter: Waiter, _ attempt: Attempt, _ refusal: AcquireMachine.Refusal) {

@@ -21,7 +21,9 @@ package actor LockEngine {
     var isClosed = false
     var closeWaiters: [CheckedContinuation<Void, Never>] = []
     private var isWanted = false
-    var generator = SystemRandomNumberGenerator()
+    var generator: any RandomNumberGenerator
+    /// What the nodes' answers have told of their clocks.
+    var clocks: ClockWatch
 
     var lastID: WaitLine.ID = 0
     var line = WaitLine()
@@ -43,11 +45,13 @@ package actor LockEngine {
         self.runtime = runtime
         self.settings = settings
         self.report = report
+        generator = runtime.makeGenerator()
+        clocks = ClockWatch(settings, nodes: 0, origin: runtime.timers.now)
     }
 
     var now: ContinuousClock.Instant { runtime.timers.now }
 
-    func nextID() -> WaitLine.ID {
+    package func nextID() -> WaitLine.ID {
         lastID += 1
         return lastID
     }
@@ -56,16 +60,11 @@ package actor LockEngine {
 
     /// Waits for the names and takes them.
     package func acquire(_ terms: LockTerms, wait: Duration, hasBody: Bool) async -> AcquireResult {
-        if isClosing { return .failed(.closedClient(terms.nameStrings)) }
         if Task.isCancelled { return .failed(.cancelledWait(terms.nameStrings)) }
-        openNodes()
         let id = nextID()
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let waiter = Waiter(
-                    id: id, terms: terms, started: now, budgetEnd: now + wait, hasBody: hasBody,
-                    continuation: continuation)
-                admit(waiter, mayQueue: wait > .zero)
+                request(id, terms, wait: wait, hasBody: hasBody) { continuation.resume(returning: $0) }
             }
         } onCancel: {
             // Runs behind the job that admits the waiter, which does not suspend before it has done so.
@@ -75,12 +74,30 @@ package actor LockEngine {
         }
     }
 
+    /// The same for a caller on the engine's executor, such as a simulation. `completion` is called exactly once, possibly
+    /// before this returns.
+    package func request(
+        _ id: WaitLine.ID, _ terms: LockTerms, wait: Duration, hasBody: Bool,
+        completion: @escaping (AcquireResult) -> Void
+    ) {
+        if isClosing { return completion(.failed(.closedClient(terms.nameStrings))) }
+        openNodes()
+        let waiter = Waiter(
+            id: id, terms: terms, started: now, budgetEnd: now + wait, hasBody: hasBody, completion: completion)
+        admit(waiter, mayQueue: wait > .zero)
+    }
+
     /// Gives the names back. Not cancellable, bounded in time.
     package func release(_ id: WaitLine.ID) async -> ReleaseResult {
-        guard let lease = leases.removeValue(forKey: id) else { return .notHeld }
-        return await withCheckedContinuation { continuation in
-            end(lease) { continuation.resume(returning: $0) }
+        await withCheckedContinuation { continuation in
+            finish(id) { continuation.resume(returning: $0) }
         }
+    }
+
+    /// The same for a caller on the engine's executor.
+    package func finish(_ id: WaitLine.ID, completion: @escaping (ReleaseResult) -> Void) {
+        guard let lease = leases.removeValue(forKey: id) else { return completion(.notHeld) }
+        end(lease, then: completion)
     }
 
     /// The holder threw its lease away: release it, and say so, for that is a mistake in the program.
@@ -125,6 +142,7 @@ package actor LockEngine {
         guard nodes.isEmpty, !isClosing else { return }
         nodes = runtime.makeNodes()
         labels = nodes.map(\.label)
+        clocks = ClockWatch(settings, nodes: nodes.count, origin: now)
         for node in nodes {
             let label = node.label
             node.onEvent = { [report] event in report(.node(label, event)) }

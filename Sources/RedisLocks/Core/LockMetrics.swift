@@ -4,6 +4,7 @@ import Synchronization
 /// The metrics, made once. Names follow Prometheus' conventions; the documentation lists them.
 final class LockMetrics: Sendable {
     let acquired = Counter(label: "redis_locks_acquired_total")
+    let confirmRounds = Counter(label: "redis_locks_confirm_rounds_total")
     let released = Counter(label: "redis_locks_released_total")
     let releaseUnknown = Counter(label: "redis_locks_release_unknown_total")
     let renewed = Counter(label: "redis_locks_renewals_total", dimensions: [("outcome", "renewed")])
@@ -27,6 +28,14 @@ final class LockMetrics: Sendable {
 
     func lost(_ reason: LeaseLossReason) -> Counter {
         counter("redis_locks_lost_total", [("reason", reason.rawValue)])
+    }
+
+    func replanted(at node: String) -> Counter {
+        counter("redis_locks_replanted_total", [("node", node)])
+    }
+
+    func clockStepped(at node: String) -> Counter {
+        counter("redis_locks_clock_steps_total", [("node", node)])
     }
 
     func record(_ node: NodeTiming) {
@@ -62,6 +71,7 @@ extension NodeReport.Outcome {
         case .won: "won"
         case .heldByOther: "held"
         case .quarantined: "quarantined"
+        case .clockSkewed: "clock_skewed"
         case .refused: "refused"
         case .timedOut: "timed_out"
         case .unreachable: "unreachable"

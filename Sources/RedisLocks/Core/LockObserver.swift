@@ -46,6 +46,7 @@ final class LockObserver: Sendable {
             switch result {
             case .granted(let grant):
                 metrics.acquired.increment()
+                if grant.confirmRounds > 0 { metrics.confirmRounds.increment(by: grant.confirmRounds) }
                 for node in grant.nodes { metrics.record(node) }
                 if span.isRecording {
                     span.attributes["redis_locks.fencing_token"] = grant.state.token
@@ -117,6 +118,16 @@ final class LockObserver: Sendable {
             metrics.lost(reason).increment()
             logger.warning(
                 "Lease lost", metadata: ["names": .array(names.map { .string($0) }), "reason": "\(reason)"])
+        case .replanted(let names, let node):
+            metrics.replanted(at: node).increment()
+            logger.info(
+                "Lease planted anew on a node that did not have it",
+                metadata: ["names": .array(names.map { .string($0) }), "node": "\(node)"])
+        case .clockStepped(let node, let step):
+            metrics.clockStepped(at: node).increment()
+            logger.warning(
+                "A lock node's clock jumped, or this machine's did",
+                metadata: ["node": "\(node)", "by": "\(step.inSeconds)"])
         case .leaseAbandoned(let names):
             logger.error(
                 "Lease thrown away without a release: a mistake in the program; it was released now",

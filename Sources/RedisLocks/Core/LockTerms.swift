@@ -9,6 +9,8 @@ package struct LockTerms: Sendable, Equatable {
     package var maximumHold: Duration?
     package var counterExpiry: Duration
     package var granularityMicroseconds: Int64
+    /// How long a node abstains that may have forgotten what it granted; `nil` when the restart guard is off.
+    package var guardTime: Duration?
 
     /// Renewal is tried after this much of the ttl, give or take a tenth of it.
     package var renewalInterval: Duration { ttl / 3 }
@@ -17,6 +19,6 @@ package struct LockTerms: Sendable, Equatable {
 
     /// The local end of validity of a lease whose successful attempt began at `start`.
     package func deadline(from start: ContinuousClock.Instant) -> ContinuousClock.Instant {
-        start + ttl - drift
+        Mutant.isOn(.driftSign) ? start + ttl + drift : start + ttl - drift
     }
 }

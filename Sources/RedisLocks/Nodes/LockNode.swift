@@ -16,6 +16,12 @@ package protocol LockNode: AnyObject {
     /// What changes at the node that nobody asked for, for the log.
     var onEvent: ((NodeEvent) -> Void)? { get set }
 
+    /// What the last answer that carried the server's time said.
+    var lastReading: ClockReading? { get }
+
+    /// Whether the server keeps what it acknowledged, whatever happens: `appendfsync always`.
+    var isDurable: Bool { get }
+
     /// Lets requests that were sent finish until `deadline`, then closes. `completion` is called exactly once.
     func close(deadline: ContinuousClock.Instant, completion: @escaping () -> Void)
 }
@@ -30,6 +36,8 @@ package enum NodeRequest: Sendable, Equatable {
     case inspect(LockName)
     /// Deletes a name, whoever holds it. Never its counter.
     case breakLock(LockName)
+    /// Lets a node that has never voted vote at once. Refused where there are fencing counters, unless forced.
+    case initialize(isForced: Bool)
     /// Connects, logs in and probes, if that has not happened yet.
     case ping
 }
@@ -60,6 +68,15 @@ package struct AcquireRequest: Sendable, Equatable {
     }
 }
 
+extension AcquireRequest {
+    package init(_ terms: LockTerms, owner: OwnerID, isDurable: Bool = false) {
+        self.init(
+            names: terms.names, owner: owner, ttl: terms.ttl.milliseconds,
+            granularityMicroseconds: terms.granularityMicroseconds, counterExpiry: terms.counterExpiry.milliseconds,
+            guardTime: terms.guardTime?.milliseconds ?? 0, isDurable: isDurable)
+    }
+}
+
 package enum NodeResponse: Sendable, Equatable {
     case reply(NodeReply)
     case failure(NodeFailure)
@@ -85,8 +102,32 @@ package enum NodeReply: Sendable, Equatable {
     /// RELEASE, and breaking a lock: how many keys were deleted.
     case released(Int64)
     /// What `inspect` saw. `remaining` in ms; `nil` for a key without expiry.
-    case inspected(isHeld: Bool, remaining: Int64?, fence: Int64?)
+    case inspected(Inspection)
     case pong
+    /// The boot record is written.
+    case initialized
+    /// The node has voted before: the key of one of its fencing counters.
+    case holdsCounter(String)
+}
+
+/// What a node knows about a name, and about itself. Times in ms.
+package struct Inspection: Sendable, Equatable {
+    package var isHeld: Bool
+    /// `nil` for a key without expiry.
+    package var remaining: Int64?
+    package var fence: Int64?
+    /// Since when it may have forgotten what it granted, as its boot record has it; `nil` without a record of this process.
+    package var since: Int64?
+    /// The node's wall clock.
+    package var now: Int64
+
+    package init(isHeld: Bool, remaining: Int64?, fence: Int64?, since: Int64? = nil, now: Int64 = 0) {
+        self.isHeld = isHeld
+        self.remaining = remaining
+        self.fence = fence
+        self.since = since
+        self.now = now
+    }
 }
 
 /// Why a request has no reply that counts.

@@ -7,9 +7,12 @@ final class RedisLockNode: LockNode {
     let label: String
     var onEvent: ((NodeEvent) -> Void)?
 
-    private let connection: RedisConnection
-    private let reactor: Reactor
-    private let facts: FactsCell
+    let isDurable: Bool
+    private(set) var lastReading: ClockReading?
+
+    let connection: RedisConnection
+    let reactor: Reactor
+    let facts: FactsCell
     private var roleChecked: ContinuousClock.Instant
     private var wasReady = false
     private var toldCaveat: String?
@@ -23,10 +26,13 @@ final class RedisLockNode: LockNode {
     )
 
     /// - Throws: what ``check(_:configuration:)`` would have refused.
-    init(url: RedisURL, configuration: RedisLocks.Configuration, reactor: Reactor) throws(RedisError) {
+    init(
+        _ identity: NodeIdentity, configuration: RedisLocks.Configuration, reactor: Reactor
+    ) throws(RedisError) {
         self.reactor = reactor
-        let label = "\(url)"
+        let label = "\(identity.url)"
         self.label = label
+        isDurable = identity.isDurable
         let facts = FactsCell()
         self.facts = facts
         roleChecked = reactor.now
@@ -38,36 +44,51 @@ final class RedisLockNode: LockNode {
             }
             let parsed = ServerFacts.parse(Array(replies.prefix(ServerFacts.commands.count)))
             facts.set(parsed)
-            return parsed.flaw(allowsEviction: allowsEviction).map { RedisError(.refused, "\(label) \($0).") }
+            let flaw = parsed.flaw(allowsEviction: allowsEviction, isDurable: identity.isDurable)
+            return (flaw ?? Self.doubleVote(parsed, of: identity)).map { RedisError(.refused, "\(label) \($0).") }
         }
         connection = try RedisConnection(
-            url: url, configuration: Self.connectionConfiguration(configuration), reactor: reactor, preamble: preamble)
+            url: identity.url, configuration: Self.connectionConfiguration(configuration), reactor: reactor, preamble: preamble)
         connection.onHealthChange = { [weak self] health in self?.healthChanged(health) }
+    }
+
+    private static func doubleVote(_ facts: ServerFacts, of identity: NodeIdentity) -> String? {
+        identity.processes.claim(facts.runID, for: identity.index).map {
+            "is the same server as node \($0 + 1) of the list; a quorum needs independent ones"
+        }
     }
 
     /// Checks what can be checked without a connection.
     static func check(
-        _ urls: [String], configuration: RedisLocks.Configuration
-    ) throws(LockError) -> [RedisURL] {
-        guard !urls.isEmpty else { throw LockError(.misconfigured, "No lock node was given; name at least one URL.") }
-        var parsed: [RedisURL] = []
-        do {
-            for text in urls {
-                let url = try RedisURL(text)
+        _ nodes: LockNodes, configuration: RedisLocks.Configuration
+    ) throws(LockError) -> [NodeIdentity] {
+        var identities: [NodeIdentity] = []
+        let processes = ServerProcesses()
+        do throws(RedisError) {
+            for (index, node) in nodes.nodes.enumerated() {
+                let url = try RedisURL(node.url)
                 try url.checkCredentials(unsafeAllowPlaintextPasswords: configuration.unsafeAllowPlaintextPasswords)
-                parsed.append(url)
+                if let twin = identities.first(where: { $0.url.location == url.location }) {
+                    throw RedisError(
+                        .invalidURL,
+                        "Nodes \(twin.index + 1) and \(index + 1) are both \(url.location); a quorum needs different servers.")
+                }
+                identities.append(
+                    NodeIdentity(index: index, url: url, isDurable: node.isDurable, processes: processes))
             }
             try connectionConfiguration(configuration).validate()
         } catch {
             throw LockError(.misconfigured, error.message)
         }
-        return parsed
+        return identities
     }
 
     /// A node whose settings have passed ``check(_:configuration:)``.
-    static func checked(_ url: RedisURL, configuration: RedisLocks.Configuration, reactor: Reactor) -> RedisLockNode {
+    static func checked(
+        _ identity: NodeIdentity, configuration: RedisLocks.Configuration, reactor: Reactor
+    ) -> RedisLockNode {
         do {
-            return try RedisLockNode(url: url, configuration: configuration, reactor: reactor)
+            return try RedisLockNode(identity, configuration: configuration, reactor: reactor)
         } catch {
             preconditionFailure("Settings that were checked are refused: \(error)")
         }
@@ -107,6 +128,7 @@ final class RedisLockNode: LockNode {
                 ScriptReply.release($0)
             }
         case .inspect(let name): inspect(name, deadline: deadline, completion)
+        case .initialize(let isForced): initialize(isForced: isForced, deadline: deadline, completion)
         case .breakLock(let name):
             var command = RedisCommand(verb: "DEL")
             command.append(bytes: name.bytes)
@@ -118,13 +140,12 @@ final class RedisLockNode: LockNode {
     private func acquire(
         _ request: AcquireRequest, deadline: ContinuousClock.Instant, _ completion: @escaping (NodeResponse) -> Void
     ) {
-        let arguments = [
-            request.owner.string, request.ttl.digits, request.granularityMicroseconds.digits, request.block.digits,
-            request.counterExpiry.digits, request.guardTime.digits, facts.runID,
-            request.isDurable ? "1" : "0",
-        ]
         let keys = request.names.keys + request.names.fenceKeys + [LockName.bootKey]
-        run(Self.scripts.acquire, keys: keys, arguments: arguments, deadline: deadline) { [weak self] response in
+        // The run_id is that of the process which gets the request: an old one, which the boot record may still have, would
+        // let a restarted server vote as if it had never been away.
+        run(
+            Self.scripts.acquire, keys: keys, arguments: request.arguments(runID: self.facts.runID), deadline: deadline
+        ) { [weak self] response in
             if case .reply(.held) = response { self?.checkRole() }
             completion(response)
         } decode: {
@@ -133,46 +154,25 @@ final class RedisLockNode: LockNode {
     }
 
     private func run(
-        _ script: RedisScript, keys: [String], arguments: [String], deadline: ContinuousClock.Instant,
-        _ completion: @escaping (NodeResponse) -> Void, decode: @escaping (RedisValue) -> NodeReply?
+        _ script: RedisScript, keys: [String], arguments: @escaping @autoclosure () -> [String],
+        deadline: ContinuousClock.Instant, _ completion: @escaping (NodeResponse) -> Void,
+        decode: @escaping (RedisValue) -> NodeReply?
     ) {
-        connection.evaluate(script, keys: keys, arguments: arguments, deadline: deadline) { result in
+        let sent = reactor.now
+        connection.evaluate(script, keys: keys, arguments: arguments(), deadline: deadline) { result in
+            if case .success(let value) = result, let time = ScriptReply.serverTime(value) {
+                self.lastReading = ClockReading(server: time, sent: sent, received: self.reactor.now)
+            }
             completion(self.response(to: result, decode))
         }
     }
 
-    private func submit(
+    func submit(
         _ command: RedisCommand, deadline: ContinuousClock.Instant, _ completion: @escaping (NodeResponse) -> Void,
         decode: @escaping (RedisValue) -> NodeReply?
     ) {
         connection.submit(command, deadline: deadline) { result in
             completion(self.response(to: result, decode))
-        }
-    }
-
-    /// PTTL tells whether the key is there without showing its value, which is the owner's secret.
-    private func inspect(
-        _ name: LockName, deadline: ContinuousClock.Instant, _ completion: @escaping (NodeResponse) -> Void
-    ) {
-        var pttl = RedisCommand(verb: "PTTL")
-        pttl.append(bytes: name.bytes)
-        var fence = RedisCommand(verb: "GET")
-        fence.append(name.fenceKeyString)
-        let remaining = Box(NodeResponse?.none)
-        submit(pttl, deadline: deadline) {
-            remaining.value = $0
-        } decode: {
-            ScriptReply.expiry($0)
-        }
-        connection.submit(fence, deadline: deadline) { result in
-            let response = self.response(to: result) { _ in .pong }
-            guard case .reply = response, case .success(let value) = result,
-                case .reply(.inspected(let isHeld, let milliseconds, _))? = remaining.value
-            else {
-                if case .failure? = remaining.value { return completion(remaining.value ?? response) }
-                return completion(response)
-            }
-            completion(.reply(.inspected(isHeld: isHeld, remaining: milliseconds, fence: value.integer)))
         }
     }
 
@@ -221,7 +221,7 @@ final class RedisLockNode: LockNode {
 
     // MARK: Answers
 
-    private func response(
+    func response(
         to result: Result<RedisValue, RedisError>, _ decode: (RedisValue) -> NodeReply?
     ) -> NodeResponse {
         if case .success(.error(let error)) = result, ["READONLY", "MASTERDOWN", "REDIRECT"].contains(error.code) {
@@ -254,7 +254,7 @@ final class RedisLockNode: LockNode {
 }
 
 /// What the last handshake learnt of the server. Written by the handshake's verdict, which may run anywhere.
-private final class FactsCell: Sendable {
+final class FactsCell: Sendable {
     private let facts = Mutex(ServerFacts())
 
     func set(_ new: ServerFacts) { facts.withLock { $0 = new } }
@@ -265,6 +265,15 @@ private final class FactsCell: Sendable {
 extension [LockName] {
     fileprivate var keys: [String] { map(\.string) }
     fileprivate var fenceKeys: [String] { map(\.fenceKeyString) }
+}
+
+extension AcquireRequest {
+    fileprivate func arguments(runID: String) -> [String] {
+        [
+            owner.string, ttl.digits, granularityMicroseconds.digits, block.digits, counterExpiry.digits,
+            guardTime.digits, runID, isDurable ? "1" : "0",
+        ]
+    }
 }
 
 extension Int64 {

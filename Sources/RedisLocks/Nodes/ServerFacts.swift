@@ -53,7 +53,7 @@ struct ServerFacts: Equatable {
     }
 
     /// Why this server must not be trusted with locks; `nil` when it may.
-    func flaw(allowsEviction: Bool) -> String? {
+    func flaw(allowsEviction: Bool, isDurable: Bool) -> String? {
         if runID.isEmpty || version.isEmpty {
             return "does not say its version and run_id in INFO; is it a Redis server?"
         }
@@ -66,6 +66,9 @@ struct ServerFacts: Equatable {
         if memoryLimit > 0 && evictionPolicy != "noeviction" && !allowsEviction {
             return "may evict keys (maxmemory-policy \(evictionPolicy)), locks and fencing counters among them; set "
                 + "`maxmemory-policy noeviction`"
+        }
+        if isDurable && hasAppendOnlyFile == false {
+            return "is said to be durable, but has no append-only file; set `appendonly yes` and `appendfsync always`"
         }
         return nil
     }

@@ -58,7 +58,16 @@ extension NodeRequest {
         case .release: .release
         case .inspect: .inspect
         case .breakLock: .breakLock
+        case .initialize: .initialize
         case .ping: .ping
+        }
+    }
+
+    /// Whether the reply says what time it is at the server.
+    var tellsTime: Bool {
+        switch self {
+        case .acquire, .extend: true
+        default: false
         }
     }
 
@@ -67,7 +76,7 @@ extension NodeRequest {
         case .acquire(let request): request.names
         case .confirm(let names, _, _, _), .extend(let names, _, _, _, _), .release(let names, _): names
         case .inspect(let name), .breakLock(let name): [name]
-        case .ping: []
+        case .initialize, .ping: []
         }
     }
 }

@@ -8,6 +8,9 @@ import RedisLocks
 final class InMemoryNode: LockNode {
     private struct Pending {
         let completion: (NodeResponse) -> Void
+        let sent: ContinuousClock.Instant
+        /// The server's clock when it executed the request: part of the reply.
+        var serverTime: WallTime?
         var timer: TimerID?
     }
 
@@ -25,6 +28,8 @@ final class InMemoryNode: LockNode {
 
     var onEvent: ((NodeEvent) -> Void)?
     var label: String { server.label }
+    var isDurable: Bool { server.isDurable }
+    private(set) var lastReading: ClockReading?
 
     init(server: InMemoryServer) {
         self.server = server
@@ -42,7 +47,7 @@ final class InMemoryNode: LockNode {
     ) {
         lastRequest += 1
         let id = lastRequest
-        pending[id] = Pending(completion: completion)
+        pending[id] = Pending(completion: completion, sent: time.now)
         if isClosing { return fail(id, .notApplied, .unreachable("closed")) }
         guard deadline > time.now else { return fail(id, .notApplied, .timedOut) }
         let isPaused = server.receive(request)
@@ -56,7 +61,7 @@ final class InMemoryNode: LockNode {
     private func perform(_ id: UInt64, _ request: NodeRequest, deadline: ContinuousClock.Instant) {
         switch server.takeFault(for: request) {
         case nil:
-            reply(id, server.execute(request), at: time.now, deadline: deadline)
+            execute(id, request, delay: .zero, deadline: deadline)
         case .hang:
             answer(id, Self.timeout, at: deadline)
         case .refuse(let line):
@@ -69,8 +74,15 @@ final class InMemoryNode: LockNode {
             _ = server.execute(request)
             fail(id, .ambiguous, .unreachable(Self.brokenConnection))
         case .delayReply(let delay):
-            reply(id, server.execute(request), at: time.now + delay, deadline: deadline)
+            execute(id, request, delay: delay, deadline: deadline)
         }
+    }
+
+    private func execute(
+        _ id: UInt64, _ request: NodeRequest, delay: Duration, deadline: ContinuousClock.Instant
+    ) {
+        if request.tellsTime { pending[id]?.serverTime = server.wallTime }
+        reply(id, server.execute(request), at: time.now + delay, deadline: deadline)
     }
 
     /// The server goes on and reads what has piled up. Whoever gave up on a request has its answer already.
@@ -133,6 +145,9 @@ final class InMemoryNode: LockNode {
     private func complete(_ id: UInt64, _ response: NodeResponse) {
         guard let request = pending.removeValue(forKey: id) else { return }
         if let timer = request.timer { time.cancel(timer) }
+        if case .reply = response, let serverTime = request.serverTime {
+            lastReading = ClockReading(server: serverTime.microseconds, sent: request.sent, received: time.now)
+        }
         request.completion(response)
         closeIfDone()
     }

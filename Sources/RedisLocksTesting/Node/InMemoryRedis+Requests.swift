@@ -21,15 +21,32 @@ extension InMemoryRedis {
             .reply(inspect(name, at: now))
         case .breakLock(let name):
             .reply(.released(delete(name.bytes, at: now) ? 1 : 0))
+        case .initialize(let isForced):
+            .reply(initialize(isForced: isForced, at: now))
         case .ping:
             .reply(.pong)
         }
     }
 
+    private mutating func initialize(isForced: Bool, at now: WallTime) -> NodeReply {
+        let counters = keys(at: now).keys.map { String(decoding: $0, as: UTF8.self) }
+            .filter { $0.hasPrefix("{") && $0.hasSuffix("}:fence") }
+        if let counter = counters.min(), !isForced { return .holdsCounter(counter) }
+        set(
+            Array(LockName.bootKey.utf8),
+            to: Entry(.hash([Array("rid".utf8): runID, Array("since".utf8): Array("0".utf8)])))
+        return .initialized
+    }
+
     private func inspect(_ name: LockName, at now: WallTime) -> NodeReply {
         let remaining = remaining(name.bytes, at: now)
         let fence = (try? get(name.fenceKey, at: now)).flatMap { Int64(String(decoding: $0, as: UTF8.self)) }
-        return .inspected(isHeld: remaining != -2, remaining: remaining >= 0 ? remaining : nil, fence: fence)
+        let boot = (try? hash(Array(LockName.bootKey.utf8), at: now)) ?? [:]
+        let since = boot[Array("rid".utf8)] == runID ? boot[Array("since".utf8)].flatMap(Lua.number) : nil
+        return .inspected(
+            Inspection(
+                isHeld: remaining != -2, remaining: remaining >= 0 ? remaining : nil, fence: fence,
+                since: since.map { Int64($0) }, now: now.milliseconds))
     }
 
     private func decode(_ reply: Reply, _ convert: ([Reply]) -> NodeReply?) -> NodeResponse {

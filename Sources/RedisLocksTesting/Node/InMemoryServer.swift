@@ -13,6 +13,7 @@ public final class InMemoryServer: Sendable {
         var isPaused = false
         var isWanted = false
         var clockOffset: Duration = .zero
+        var isDurable = false
         var restarts = 0
         var received: [RequestKind: Int] = [:]
         /// How often a holder was told that a name is not its own any more.
@@ -33,12 +34,15 @@ public final class InMemoryServer: Sendable {
     /// The value under which ``hold(_:for:)`` holds names. No owner value of ours looks like it.
     private static let stranger = Array("somebody else".utf8)
 
-    init(index: Int, time: ManualTime) {
+    /// - Parameter isInitialized: it has been told that it is new, so that it votes at once where the restart guard is on.
+    init(index: Int, time: ManualTime, isInitialized: Bool) {
         self.index = index
         label = "memory://\(index)"
         self.time = time
         start = time.now
-        state = Mutex(State(redis: InMemoryRedis(runID: Self.runID(server: index, start: 0))))
+        var redis = InMemoryRedis(runID: Self.runID(server: index, start: 0))
+        if isInitialized { _ = redis.execute(.initialize(isForced: true), at: WallTime(microseconds: Self.epoch)) }
+        state = Mutex(State(redis: redis))
     }
 
     private static func runID(server: Int, start: Int) -> [UInt8] {
@@ -104,6 +108,13 @@ public final class InMemoryServer: Sendable {
         time.reactor.execute { [self] in
             for connection in connections { connection.breakConnection() }
         }
+    }
+
+    /// Whether the client takes it for a server with `appendfsync always`, whose ``restart()`` costs no quarantine where the
+    /// restart guard is on.
+    public var isDurable: Bool {
+        get { state.withLock { $0.isDurable } }
+        set { state.withLock { $0.isDurable = newValue } }
     }
 
     /// Moves the server's wall clock, by which its keys expire, away from everybody else's.
@@ -202,6 +213,8 @@ extension InMemoryServer {
     func removeFault(_ id: UInt64) {
         state.withLock { $0.faults.remove(id) }
     }
+
+    var wallTime: WallTime { state.withLock { wallTime($0) } }
 
     private func wallTime(_ state: borrowing State) -> WallTime {
         let (seconds, attoseconds) = (time.now - start + state.clockOffset).components

@@ -6,7 +6,7 @@ extension LockHistory {
     package func check(inside: Bool) -> [Violation] {
         var violations = TokenChecker().check(self) + StoreChecker().check(self)
         if inside {
-            violations += LeaseOverlapChecker().check(self)
+            violations += LeaseOverlapChecker().check(self) + FencedMutexChecker().check(self)
         }
         return violations
     }

@@ -67,6 +67,9 @@ let package = Package(
         .testTarget(name: "HiredisTests", dependencies: ["Hiredis", "TestSupport"]),
         .testTarget(name: "RedisLocksTests", dependencies: ["RedisLocks", "RedisLocksTesting", "TestSupport"]),
         .testTarget(name: "RedisLocksTestingTests", dependencies: ["RedisLocks", "RedisLocksTesting", "TestSupport"]),
+        // Run by scripts/simulate; no product.
+        .executableTarget(
+            name: "simulate", dependencies: ["Reactor", "RedisLocks", "RedisLocksTesting"], path: "Tests/Simulate"),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [

@@ -142,8 +142,10 @@ extension LockEngine {
         guard !isClosing else { return }
         isClosing = true
         isClosed = true
-        for waiter in Array(waiters.values) { fail(waiter, .closedClient(waiter.terms.nameStrings)) }
-        for lease in leases.values {
+        for waiter in waiters.values.sorted(by: { $0.id < $1.id }) {
+            fail(waiter, .closedClient(waiter.terms.nameStrings))
+        }
+        for lease in leases.values.sorted(by: { $0.id < $1.id }) {
             disarm(lease)
             lease.state.end(.lost(.shutdown))
             releaseQuietly(lease.terms.names, owner: lease.owner, at: nodes.indices, ttl: lease.terms.ttl)

@@ -14,13 +14,15 @@ extension InMemoryRedis {
         names: [LockName], owner: OwnerID, top: Int64, counterExpiry: Int64, at now: WallTime
     ) -> Reply {
         reply { redis throws(ScriptError) in
-            guard try redis.owns(names, owner, at: now) else { return .array([.integer(0), .text("")]) }
+            guard try redis.owns(names, owner, at: now) || Mutant.isOn(.unconditionalWriteBack) else {
+                return .array([.integer(0), .text("")])
+            }
             var highest = 0.0
             for name in names {
                 let value = try redis.counter(name, at: now)
                 if value > highest { highest = value }
             }
-            if highest > Double(top) { return .array([.integer(-1), .text(Lua.format(highest))]) }
+            if highest > Double(top), !Mutant.isOn(.noOrderCheck) { return .array([.integer(-1), .text(Lua.format(highest))]) }
             for name in names {
                 redis.set(name.fenceKey, Array(String(top).utf8), expiringIn: counterExpiry, at: now)
             }
@@ -54,7 +56,9 @@ extension InMemoryRedis {
     package mutating func release(names: [LockName], owner: OwnerID, at now: WallTime) -> Reply {
         reply { redis throws(ScriptError) in
             var deleted: Int64 = 0
-            for name in names where try redis.get(name.bytes, at: now) == owner.bytes {
+            for name in names {
+                let isOurs = try redis.get(name.bytes, at: now) == owner.bytes || Mutant.isOn(.deleteWithoutCompare)
+                guard isOurs else { continue }
                 if redis.delete(name.bytes, at: now) { deleted += 1 }
             }
             return .integer(deleted)
@@ -131,6 +135,10 @@ extension InMemoryRedis {
         _ request: AcquireRequest, runID: [UInt8], at now: WallTime
     ) throws(ScriptError) -> Int64? {
         guard request.guardTime > 0 else { return nil }
+        if Mutant.isOn(.quarantineFromUptime) {
+            let remaining = request.guardTime - (now.milliseconds - started.milliseconds)
+            return remaining > 0 ? remaining : nil
+        }
         let key = Array(LockName.bootKey.utf8)
         let boot = try hash(key, at: now)
         let isSameProcess = boot[Array("rid".utf8)] == runID

@@ -34,6 +34,8 @@ package struct InMemoryRedis: Sendable, Equatable {
 
     /// 40 hexadecimal digits that change with every start of the process.
     package var runID: [UInt8]
+    /// When the process started, by its own wall clock: what INFO counts its uptime from.
+    package var started = WallTime(microseconds: 0)
     private var entries: [[UInt8]: Entry] = [:]
 
     package init(runID: [UInt8]) {

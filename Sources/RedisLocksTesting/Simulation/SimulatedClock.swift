@@ -41,8 +41,9 @@ enum SimulationTime {
         origin.advanced(by: .nanoseconds(nanoseconds))
     }
 
+    /// Rounded up, so that no timer goes off early.
     static func nanoseconds(_ instant: ContinuousClock.Instant) -> Int64 {
         let (seconds, attoseconds) = (instant - origin).components
-        return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
+        return seconds * 1_000_000_000 + (attoseconds + 999_999_999) / 1_000_000_000
     }
 }

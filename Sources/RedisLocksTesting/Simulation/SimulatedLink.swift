@@ -102,7 +102,7 @@ final class SimulatedLink: LockNode, @unchecked Sendable {
     private func resend(_ message: Simulation.Message) {
         var message = message
         message.isWhole = true
-        guard message.connection == connection else { return }
+        message.isUnknownScript = false
         transmit(message, world.now)
     }
 

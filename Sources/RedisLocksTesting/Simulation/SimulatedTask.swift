@@ -70,7 +70,7 @@ final class SimulatedTask: @unchecked Sendable {
             return
         }
         operationsLeft -= 1
-        let wait = client.random.chance(150) ? 0 : client.random.between(0, world.plan.catalogue.maximumTTL * 3)
+        let wait = client.random.chance(150) ? 0 : client.random.between(0, world.plan.catalogue.maximumTTL * 3 / 2)
         ask(world.randomNames(&client.random), terms: client.random.pick(world.plan.terms), wait: wait)
     }
 
@@ -78,7 +78,7 @@ final class SimulatedTask: @unchecked Sendable {
     func beginLast(_ names: [LockName], wait: Int64) {
         isLast = true
         phase = .idle
-        ask(names, terms: world.plan.terms[0], wait: wait)
+        ask(names, terms: world.plan.catalogue.terms[0], wait: wait)
     }
 
     var isDone: Bool { phase == .done || phase == .idle }
@@ -102,7 +102,7 @@ final class SimulatedTask: @unchecked Sendable {
             waiter = engine.nextID()
             engine.request(waiter, terms, wait: .nanoseconds(wait), hasBody: hasBody, completion: completion)
         }
-        if phase == .asking, world.plan.faults.has(.cancellation), client.random.chance(200) {
+        if phase == .asking, !isLast, world.plan.faults.has(.cancellation), client.random.chance(200) {
             let moment = world.now + client.random.between(0, 20 * world.plan.latency)
             world.push(.cancel, at: moment, client.index, Int32(index), 0, UInt32(id))
         }
@@ -142,8 +142,8 @@ final class SimulatedTask: @unchecked Sendable {
         world.grant(operation, token: token, deadline: client.clock.instant(of: deadline))
         watch(state, operation)
         let ttl = world.plan.catalogue.maximumTTL
-        let isLong = client.random.chance(300)
-        holdUntil = isLast ? world.now : world.now + client.random.between(0, isLong ? ttl * 3 : ttl / 2)
+        let isLong = client.random.chance(200)
+        holdUntil = isLast ? world.now : world.now + client.random.between(0, isLong ? ttl * 2 : ttl / 3)
         workOrWait()
     }
 
@@ -185,7 +185,8 @@ final class SimulatedTask: @unchecked Sendable {
     }
 
     private func workOrWait() {
-        plan(after: min(client.random.between(0, world.plan.latency * 20), max(0, holdUntil - world.now)))
+        let left = max(0, holdUntil - world.now)
+        plan(after: min(client.random.between(0, max(left, world.plan.latency * 4)), left))
     }
 
     /// The store has answered: claim, read, write, each under the eyes of the lease.

@@ -23,7 +23,7 @@ extension Simulation {
             }
             server.scripts |= bit
         }
-        if case .confirm(let names, _, let top, _) = message.request { raiseCounter(names, top, server) }
+        if case .confirm(let names, _, let top, _) = message.request { raiseCounters(names, top, server) }
         let response = server.execute(message.request, at: now)
         trace?.add(now, "\(server.label) executes \(message.link.client.label)'s \(message.request): \(response)")
         look(at: response, to: message, server)
@@ -82,13 +82,13 @@ extension Simulation {
         }
     }
 
-    private func raiseCounter(_ names: [LockName], _ top: Int64, _ server: SimulatedServer) {
+    /// An operator does, or somebody else's version. All counters of the set go up together, as ACQUIRE has them.
+    private func raiseCounters(_ names: [LockName], _ top: Int64, _ server: SimulatedServer) {
         guard plan.faults.has(.raisedCounters), !isHealed, chaos.chance(600) else { return }
         faultCount += 1
         let wall = server.wall(now)
-        let name = names[0]
-        guard let counter = server.redis.counter(name, at: wall) else { return }
-        server.redis.setCounter(name, max(counter, top) + chaos.between(1, 3), at: wall)
+        let raised = names.reduce(top) { max($0, server.redis.counter($1, at: wall) ?? 0) } + chaos.between(1, 3)
+        for name in names { server.redis.setCounter(name, raised, at: wall) }
     }
 }
 

@@ -75,10 +75,10 @@ struct SimulationPlan {
 
     init(seed: UInt64, options: SimulationOptions) {
         var random = SimulationRandom(seed: seed, stream: 1)
-        let regime = options.regime ?? (random.chance(600) ? .inside : .outside)
-        self.regime = regime
+        let drawnRegime: SimulationRegime = random.chance(600) ? .inside : .outside
+        regime = options.regime ?? drawnRegime
         world = regime == .inside ? .sound : random.chance(700) ? .brokenClocks : .lostCounters
-        let count = random.pick([1, 2, 3, 3, 3, 3, 4, 5, 5])
+        let count = random.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 5])
         let isGuarded = world == .lostCounters ? false : random.chance(650)
         let drawn = Self.drawFaults(&random, world: world, isGuarded: isGuarded)
         faults = drawn.subtracting(options.withoutFaults)
@@ -90,16 +90,16 @@ struct SimulationPlan {
         nameCount = random.pick([1, 1, 2, 3])
         // A storm: everything happens at once, within one grain of the time anchor.
         let isStorm = random.chance(300)
-        let operations = isStorm ? 10 + random.below(8) : 6 + random.below(5)
+        let operations = isStorm ? 3 + random.below(4) : 2 + random.below(3)
         operationsPerTask = min(operations, options.maximumOperations)
         latency = isStorm ? random.between(20_000, 300_000) : random.between(50_000, 3_000_000)
-        horizon = isStorm ? random.between(300_000_000, 2_000_000_000) : catalogue.maximumTTL * 6 + 3_000_000_000
+        horizon = isStorm ? random.between(300_000_000, 2_000_000_000) : catalogue.maximumTTL * 4 + (random.chance(300) ? catalogue.guardTime ?? 0 : 0)
         faultRate = random.pick([5, 20, 60, 150])
         terms = catalogue.terms
         adjustTerms(&random)
         servers = (0..<count).map { _ in server(&random) }
         if faults.has(.skew), count > 2 { servers[random.below(count)].offset += 200_000_000 }
-        clients = (0..<(3 + random.below(3))).map { _ in client(&random) }
+        clients = (0..<(3 + (random.chance(300) ? 1 + random.below(2) : 0))).map { _ in client(&random) }
         if clients.count > options.maximumClients { clients.removeLast(clients.count - options.maximumClients) }
         timedFaults = drawTimes(seed)
     }
@@ -154,10 +154,10 @@ struct SimulationPlan {
         var spread: Int64 = 200_000_000
         switch world {
         case .sound:
-            // Clocks that lose counters rely on each other's time: they may not come apart by more than the skew.
+            // Where counters may be lost, nodes rely on each other's time: they may not come apart by more than the skew.
             let limit = tolerated
-            let mayForget = isGuarded
-            fastness = mayForget ? random.between(-20, 20) : random.between(-limit, limit)
+            let mustAgree = isGuarded || faults.has(.skew)
+            fastness = mustAgree ? random.between(-20, 20) : random.between(-limit, limit)
             if catalogue.maximumSkew < 1_000_000_000 { spread = 10_000_000 }
         case .brokenClocks: spread = 2_000_000_000
         case .lostCounters: spread = Self.greatestSkewOfLostCounters / 2 - 10_000_000
@@ -176,7 +176,7 @@ struct SimulationPlan {
     private func client(_ random: inout SimulationRandom) -> Client {
         let limit = tolerated
         return Client(
-            fastness: random.between(-limit, limit), tasks: 1 + random.below(2), isRaw: random.chance(120))
+            fastness: random.between(-limit, limit), tasks: random.chance(250) ? 2 : 1, isRaw: random.chance(120))
     }
 
     private mutating func adjustTerms(_ random: inout SimulationRandom) {

@@ -11,6 +11,10 @@ package struct Violation: Error, Sendable, Hashable, CustomStringConvertible {
         case storeTokenWentDown, staleWrite, lostUpdate, wrongValueRead, wrongValueWritten, writeWithoutRead
         // Protected set
         case lostElement, inventedElement
+        // Leases, as their holders see them
+        case lostLeaseHeld, renewedWithoutMajority
+        /// Nothing is wrong any more, and yet nobody gets the lock.
+        case stuck
         // Leaks
         case leakedKey, leakedConnections, leakedTasks
     }

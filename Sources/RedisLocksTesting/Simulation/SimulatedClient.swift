@@ -91,7 +91,8 @@ final class SimulatedClient: TimerScheduler, @unchecked Sendable {
         timers[Int(slot)].action = action
         timers[Int(slot)].deadline = reading
         let generation = timers[Int(slot)].generation
-        world.push(.timer, at: max(world.now, clock.instant(of: reading)), index, slot, 0, generation)
+        // What is due already takes a turn of the reactor all the same.
+        world.push(.timer, at: max(world.now + 5000, clock.instant(of: reading)), index, slot, 0, generation)
         return TimerID(rawValue: UInt64(generation) << 32 | UInt64(UInt32(slot)))
     }
 
@@ -150,8 +151,15 @@ final class SimulatedClient: TimerScheduler, @unchecked Sendable {
     // MARK: What happens on its links
 
     func noteSent(_ request: NodeRequest) {
-        guard case .acquire(let request) = request else { return }
-        lastOwners[SimulationCatalogue.index(of: request.names)] = request.owner
+        if case .acquire(let request) = request {
+            lastOwners[SimulationCatalogue.index(of: request.names)] = request.owner
+        }
+    }
+
+    /// A lease is being extended (`nil`), or has been by a server.
+    func noteExtension(_ request: NodeRequest, by server: Int?) {
+        guard case .extend(_, let owner, _, _, _) = request else { return }
+        for task in tasks { task.extends(owner, by: server) }
     }
 
     func lastOwner(_ names: [LockName]) -> OwnerID? {

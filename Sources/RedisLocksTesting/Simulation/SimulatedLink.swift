@@ -63,6 +63,7 @@ final class SimulatedLink: LockNode, @unchecked Sendable {
         let departure = max(world.now, upAt)
         if server.isDown { return answer(slot, Self.refused, after: departure - world.now + 2 * latency) }
         client.noteSent(request)
+        if server.index == 0 { client.noteExtension(request, by: nil) }
         transmit(Simulation.Message(self, slot, generation, connection, request), departure)
     }
 
@@ -83,12 +84,16 @@ final class SimulatedLink: LockNode, @unchecked Sendable {
     private func transmit(_ message: Simulation.Message, _ departure: Int64) {
         var delay = latency + Int64(world.network.below(Int(latency)))
         if world.mayFail(.delay) { delay += world.longDelay() }
+        // The second round is where much may have happened since the first.
+        var isSecondRound = false
+        if case .confirm = message.request { isSecondRound = true }
+        if isSecondRound, world.mayFail(.delay, perMille: 300) { delay += world.network.between(0, 30 * latency) }
         let arrival = max(departure + delay, lastArrival + 1)
         lastArrival = arrival
-        if world.mayFail(.duplicate) {
+        if world.mayFail(.duplicate, perMille: isSecondRound || world.plan.isTokenStorm ? 300 : nil) {
             var copy = message
             copy.slot = -1
-            let later = world.network.chance(500) ? world.longDelay() : latency * 8
+            let later = world.network.chance(500) && !isSecondRound ? world.longDelay() : latency * 30
             world.push(.arrival, at: arrival + world.network.between(1, later), world.store(copy))
         }
         world.push(.arrival, at: arrival, world.store(message))
@@ -158,6 +163,7 @@ final class SimulatedLink: LockNode, @unchecked Sendable {
             lastReading = ClockReading(
                 server: message.wall.microseconds, sent: pending[Int(message.slot)].sent, received: client.now)
         }
+        if response == .reply(.extended) { client.noteExtension(message.request, by: server.index) }
         if case .acquire(let request) = message.request { client.noteLateGrant(request, response) }
         complete(message.slot, response)
     }

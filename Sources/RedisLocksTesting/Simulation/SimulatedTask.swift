@@ -28,6 +28,8 @@ final class SimulatedTask: @unchecked Sendable {
     private var owner: OwnerID?
     private var holdUntil: Int64 = 0
     private var renewals = 0
+    /// The servers that have extended the lease since it was last asked for, as bits.
+    private var extendedBy: UInt32 = 0
     private var deadline: Int64 = 0
     private var raw: RawAttempt?
     private var isLast = false
@@ -42,7 +44,15 @@ final class SimulatedTask: @unchecked Sendable {
 
     func start() {
         phase = .idle
-        plan(after: client.random.between(0, pace))
+        planNext()
+    }
+
+    private func planNext() {
+        if world.plan.isHerd {
+            let next = (world.now / pace + 1) * pace - world.now
+            return plan(after: next + client.random.between(0, world.plan.latency * 2))
+        }
+        plan(after: client.random.chance(300) ? 0 : client.random.between(0, pace * 2))
     }
 
     /// The usual time between two operations.
@@ -65,12 +75,13 @@ final class SimulatedTask: @unchecked Sendable {
     }
 
     private func begin() {
-        guard operationsLeft > 0, !world.isHealed else {
+        guard world.isTooShort || (operationsLeft > 0 && !world.isHealed) else {
             phase = .done
             return
         }
         operationsLeft -= 1
-        let wait = client.random.chance(150) ? 0 : client.random.between(0, world.plan.catalogue.maximumTTL * 3 / 2)
+        let isHasty = world.plan.isTokenStorm || client.random.chance(150)
+        let wait = isHasty ? 0 : client.random.between(0, world.plan.catalogue.maximumTTL * 3 / 2)
         ask(world.randomNames(&client.random), terms: client.random.pick(world.plan.terms), wait: wait)
     }
 
@@ -130,7 +141,7 @@ final class SimulatedTask: @unchecked Sendable {
     private func rest() {
         phase = .idle
         (lease, raw) = (nil, nil)
-        plan(after: client.random.chance(300) ? 0 : client.random.between(0, pace * 2))
+        planNext()
     }
 
     private func hold(_ state: LeaseState) {
@@ -143,7 +154,7 @@ final class SimulatedTask: @unchecked Sendable {
         watch(state, operation)
         let ttl = world.plan.catalogue.maximumTTL
         let isLong = client.random.chance(200)
-        holdUntil = isLast ? world.now : world.now + client.random.between(0, isLong ? ttl * 2 : ttl / 3)
+        holdUntil = isLast || world.plan.isTokenStorm ? world.now : world.now + client.random.between(0, isLong ? ttl * 2 : ttl / 3)
         workOrWait()
     }
 
@@ -160,9 +171,15 @@ final class SimulatedTask: @unchecked Sendable {
     private func renewed(_ id: Int, _ deadline: Int64) {
         guard id == operation else { return }
         renewals += 1
+        if extendedBy.nonzeroBitCount < world.plan.majority { world.renewedWithoutMajority(id) }
         if client.clock.reading(at: world.now) > self.deadline { world.resurrected(id) }
         self.deadline = deadline
         world.renew(id, deadline: client.clock.instant(of: deadline))
+    }
+
+    func extends(_ owner: OwnerID, by server: Int?) {
+        guard self.owner == owner else { return }
+        if let server { extendedBy |= 1 << UInt32(server) } else { extendedBy = 0 }
     }
 
     func justHeld(_ owner: OwnerID) -> Bool {

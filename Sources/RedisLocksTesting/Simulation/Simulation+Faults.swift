@@ -71,7 +71,7 @@ extension Simulation {
         case .scriptFlush: server.scripts = 0
         case .busy: server.busyUntil = now + someTime(ttl)
         case .stranger: placeStranger()
-        case .eviction: evict(server)
+        case .eviction: evict(server, name: chaos.below(plan.nameCount))
         case .clockStep: server.clock.step(by: step(), at: now)
         case .clockRate: server.clock.setFastness(chaos.between(-300_000, 300_000), at: now)
         default: break
@@ -133,10 +133,9 @@ extension Simulation {
         }
     }
 
-    private func evict(_ server: SimulatedServer) {
+    func evict(_ server: SimulatedServer, name: Int) {
         guard !server.isDown else { return }
-        let name = SimulationCatalogue.names[chaos.below(plan.nameCount)]
-        server.redis.delete(name.bytes, at: server.wall(now))
+        server.redis.delete(SimulationCatalogue.names[name].bytes, at: server.wall(now))
     }
 
     // MARK: The end of all faults

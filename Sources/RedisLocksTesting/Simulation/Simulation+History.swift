@@ -30,7 +30,7 @@ extension Simulation {
             noteSkew(node)
         }
         if isLast, plan.world == .sound {
-            violations.append(Violation(.leakedKey, "Without faults, the lock cannot be had: \(error)", operations: [id]))
+            violations.append(Violation(.stuck, "Without faults, the lock cannot be had: \(error)", operations: [id]))
         }
     }
 
@@ -60,10 +60,18 @@ extension Simulation {
         history.operations[id].ended = nil
     }
 
+    /// What was planted anew counts from the next extension on, and silence never.
+    func renewedWithoutMajority(_ id: Int) {
+        violations.append(
+            Violation(
+                .renewedWithoutMajority, "Operation \(id) was renewed at \(now), but no majority had extended it.",
+                operations: [id]))
+    }
+
     /// A lost lease must stay lost.
     func resurrected(_ id: Int) {
         violations.append(
-            Violation(.overlappingLeases, "Operation \(id) was lost, and is told at \(now) that it holds.", operations: [id]))
+            Violation(.lostLeaseHeld, "Operation \(id) was lost, and is told at \(now) that it holds.", operations: [id]))
     }
 
     func ended(_ id: Int) {

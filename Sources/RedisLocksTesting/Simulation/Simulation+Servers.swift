@@ -43,6 +43,11 @@ extension Simulation {
         case .granted(let top):
             note(top)
             if message.slot >= 0, !message.link.isWaitedFor(message) { sometimes.note(.zombieGrant) }
+            if plan.faults.has(.eviction), !isHealed, chaos.chance(plan.isTokenStorm ? 400 : 200) {
+                faultCount += 1
+                let name = SimulationCatalogue.index(of: message.request.names)
+                push(.eviction, at: now + chaos.between(0, plan.latency * 4), server.index, Int32(name))
+            }
         case .alreadyOurs:
             if servers.count == 1, message.slot >= 0 { sometimes.note(.repeatedRequest) }
         case .held:

@@ -107,8 +107,8 @@ package final class Simulation: @unchecked Sendable {
 
     /// Whether a fault that strikes messages strikes this one.
     @inline(__always)
-    func mayFail(_ fault: SimulationFault) -> Bool {
-        guard plan.faults.has(fault), !isHealed, network.chance(plan.faultRate) else { return false }
+    func mayFail(_ fault: SimulationFault, perMille: Int? = nil) -> Bool {
+        guard plan.faults.has(fault), !isHealed, network.chance(perMille ?? plan.faultRate) else { return false }
         faultCount += 1
         return true
     }
@@ -116,8 +116,15 @@ package final class Simulation: @unchecked Sendable {
     /// Mostly about the time that matters to leases.
     func longDelay() -> Int64 {
         let ttl = plan.catalogue.maximumTTL
+        if plan.isTokenStorm { return network.between(0, 40 * plan.latency) }
         return network.chance(500) ? network.between(0, ttl / 5) : network.between(0, ttl * 2)
     }
+
+    /// Less than this is hardly worth the making.
+    private static let fewestEvents = 200
+
+    /// Whether clients go on although they have done what the plan says.
+    var isTooShort: Bool { !plan.isShortened && eventCount < Self.fewestEvents }
 
     func run() {
         for client in clients { client.start() }
@@ -183,6 +190,7 @@ package final class Simulation: @unchecked Sendable {
             }
             clients[request.client].tasks[request.task].storeAnswered(request)
         case .fault: begin(plan.timedFaults[Int(event.subject)].fault)
+        case .eviction: evict(servers[Int(event.subject)], name: Int(event.slot))
         case .serverResumes: resume(servers[Int(event.subject)])
         case .serverStarts: start(servers[Int(event.subject)])
         case .clientStarts:

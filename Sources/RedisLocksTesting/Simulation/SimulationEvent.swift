@@ -21,6 +21,8 @@ struct SimulationEvent {
         case fault
         /// A server goes on, a server is up again, a client lives again: its index.
         case serverResumes, serverStarts, clientStarts
+        /// The key of a lock vanishes: server, name.
+        case eviction
         /// All faults end.
         case heal
     }

@@ -62,10 +62,16 @@ struct SimulationPlan {
     private(set) var servers: [Server] = []
     private(set) var clients: [Client] = []
     let operationsPerTask: Int
+    /// Whether a person, or the search for a smaller failure, has limited it.
+    let isShortened: Bool
     /// When the faults end.
     let horizon: Int64
     /// The usual time of a request or an answer on its way.
     let latency: Int64
+    /// Locks are given back at once and keys vanish all the time: who gets which token is all that matters.
+    let isTokenStorm: Bool
+    /// Whether clients begin together, so that their attempts meet.
+    let isHerd: Bool
     /// Message faults, in thousandths.
     let faultRate: Int
     private(set) var timedFaults: [(time: Int64, fault: SimulationFault)] = []
@@ -78,22 +84,26 @@ struct SimulationPlan {
         let drawnRegime: SimulationRegime = random.chance(600) ? .inside : .outside
         regime = options.regime ?? drawnRegime
         world = regime == .inside ? .sound : random.chance(700) ? .brokenClocks : .lostCounters
-        let count = random.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 5])
+        isTokenStorm = world == .brokenClocks && random.chance(300)
+        let count = isTokenStorm ? 3 : random.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 5])
         let isGuarded = world == .lostCounters ? false : random.chance(650)
-        let drawn = Self.drawFaults(&random, world: world, isGuarded: isGuarded)
+        var drawn = Self.drawFaults(&random, world: world, isGuarded: isGuarded)
+        if isTokenStorm { drawn.formUnion(Self.tokenStorm) }
         faults = drawn.subtracting(options.withoutFaults)
         catalogue =
             SimulationCatalogue.shared[
                 SimulationCatalogue.Choice(
                     ttls: random.below(SimulationCatalogue.ttls.count), drift: random.below(3), isGuarded: isGuarded,
                     isStrict: drawn.has(.skew), isAlone: count == 1)]
-        nameCount = random.pick([1, 1, 2, 3])
+        nameCount = isTokenStorm ? 1 : random.pick([1, 1, 2, 3])
         // A storm: everything happens at once, within one grain of the time anchor.
-        let isStorm = random.chance(300)
-        let operations = isStorm ? 3 + random.below(4) : 2 + random.below(3)
+        let isStorm = isTokenStorm || random.chance(300)
+        let operations = isTokenStorm ? 8 + random.below(12) : isStorm ? 3 + random.below(4) : 2 + random.below(3)
+        isShortened = options.maximumOperations < .max
         operationsPerTask = min(operations, options.maximumOperations)
         latency = isStorm ? random.between(20_000, 300_000) : random.between(50_000, 3_000_000)
-        horizon = isStorm ? random.between(300_000_000, 2_000_000_000) : catalogue.maximumTTL * 4 + (random.chance(300) ? catalogue.guardTime ?? 0 : 0)
+        horizon = isTokenStorm ? latency * random.between(300, 1000) : isStorm ? random.between(300_000_000, 2_000_000_000) : catalogue.maximumTTL * 4 + (random.chance(300) ? catalogue.guardTime ?? 0 : 0)
+        isHerd = !isTokenStorm && random.chance(400)
         faultRate = random.pick([5, 20, 60, 150])
         terms = catalogue.terms
         adjustTerms(&random)
@@ -124,9 +134,14 @@ struct SimulationPlan {
         }
         let likelihood = random.pick([120, 250, 400])
         var faults = SimulationFaults(allowed.filter { _ in random.chance(likelihood) })
-        if faults.isEmpty { faults = SimulationFaults(random.pick(allowed)) }
+        // One at least that strikes for certain.
+        if faults.isDisjoint(with: SimulationFaults(timed)) {
+            faults.insert(SimulationFaults(random.pick(allowed.filter(timed.contains))))
+        }
         return faults
     }
+
+    private static let tokenStorm = SimulationFaults([.eviction, .duplicate, .delay, .divergedCounters])
 
     private func drawTimes(_ seed: UInt64) -> [(Int64, SimulationFault)] {
         var times: [(Int64, SimulationFault)] = []

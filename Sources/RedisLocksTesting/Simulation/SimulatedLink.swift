@@ -64,7 +64,7 @@ final class SimulatedLink: LockNode, @unchecked Sendable {
         if server.isDown { return answer(slot, Self.refused, after: departure - world.now + 2 * latency) }
         client.noteSent(request)
         if server.index == 0 { client.noteExtension(request, by: nil) }
-        transmit(Simulation.Message(self, slot, generation, connection, request), departure)
+        transmit(SimulatedMessage(self, slot, generation, connection, request), departure)
     }
 
     private func open(_ completion: @escaping (NodeResponse) -> Void) -> Int32 {
@@ -81,7 +81,7 @@ final class SimulatedLink: LockNode, @unchecked Sendable {
         return slot
     }
 
-    private func transmit(_ message: Simulation.Message, _ departure: Int64) {
+    private func transmit(_ message: SimulatedMessage, _ departure: Int64) {
         var delay = latency + Int64(world.network.below(Int(latency)))
         if world.mayFail(.delay) { delay += world.longDelay() }
         // The second round is where much may have happened since the first.
@@ -91,10 +91,8 @@ final class SimulatedLink: LockNode, @unchecked Sendable {
         let arrival = max(departure + delay, lastArrival + 1)
         lastArrival = arrival
         if world.mayFail(.duplicate, perMille: isSecondRound || world.plan.isTokenStorm ? 300 : nil) {
-            var copy = message
-            copy.slot = -1
             let later = world.network.chance(500) && !isSecondRound ? world.longDelay() : latency * 30
-            world.push(.arrival, at: arrival + world.network.between(1, later), world.store(copy))
+            world.push(.arrival, at: arrival + world.network.between(1, later), world.store(message.duplicate))
         }
         world.push(.arrival, at: arrival, world.store(message))
         if world.mayFail(.breakage) {
@@ -104,8 +102,8 @@ final class SimulatedLink: LockNode, @unchecked Sendable {
     }
 
     /// The server did not know the script: the client sends it whole, behind whatever it has sent since.
-    private func resend(_ message: Simulation.Message) {
-        var message = message
+    private func resend(_ message: SimulatedMessage) {
+        message.response = nil
         message.isWhole = true
         message.isUnknownScript = false
         transmit(message, world.now)
@@ -114,22 +112,21 @@ final class SimulatedLink: LockNode, @unchecked Sendable {
     // MARK: At the server
 
     /// Whether what was sent on that connection still arrives.
-    func carries(_ message: Simulation.Message) -> Bool {
+    func carries(_ message: SimulatedMessage) -> Bool {
         ends[Int(message.connection)] > world.now
     }
 
-    func isWaitedFor(_ message: Simulation.Message) -> Bool {
+    func isWaitedFor(_ message: SimulatedMessage) -> Bool {
         message.slot >= 0 && (message.connection < 0 || message.connection == connection)
             && pending[Int(message.slot)].generation == message.generation
     }
 
     /// The server has answered.
-    func reply(_ message: Simulation.Message, _ response: NodeResponse, at wall: WallTime) {
+    func reply(_ message: SimulatedMessage, _ response: NodeResponse, at wall: WallTime) {
         guard message.slot >= 0, message.connection == connection, deafUntil <= world.now else { return }
         var delay = latency + Int64(world.network.below(Int(latency)))
         if world.mayFail(.delay) { delay += world.longDelay() }
         lastAnswer = max(world.now + delay, lastAnswer + 1)
-        var message = message
         message.response = response
         message.wall = wall
         world.push(.answer, at: lastAnswer, world.store(message))
@@ -139,13 +136,13 @@ final class SimulatedLink: LockNode, @unchecked Sendable {
 
     /// Something for the client alone, such as that there is no connection.
     private func answer(_ slot: Int32, _ response: NodeResponse, after delay: Int64) {
-        var message = Simulation.Message(self, slot, pending[Int(slot)].generation, -1, .ping)
+        let message = SimulatedMessage(self, slot, pending[Int(slot)].generation, -1, .ping)
         message.response = response
         world.push(.answer, at: world.now + delay, world.store(message))
     }
 
     /// Until when an answer must wait because those before it do.
-    func deliveryTime(_ message: Simulation.Message, wakesAt: Int64) -> Int64? {
+    func deliveryTime(_ message: SimulatedMessage, wakesAt: Int64) -> Int64? {
         let isOwn = message.connection < 0
         guard wakesAt > world.now || (!isOwn && lastDelivery > world.now) else { return nil }
         var time = max(wakesAt, world.now) + world.network.between(0, 20_000)
@@ -156,7 +153,7 @@ final class SimulatedLink: LockNode, @unchecked Sendable {
         return time
     }
 
-    func deliver(_ message: Simulation.Message) {
+    func deliver(_ message: SimulatedMessage) {
         guard let response = message.response else { return }
         if message.isUnknownScript { return resend(message) }
         if case .reply = response, message.request.tellsTime {

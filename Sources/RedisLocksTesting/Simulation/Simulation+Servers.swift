@@ -12,12 +12,11 @@ extension Simulation {
         "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.")
     private static let outOfMemory = failure("OOM command not allowed when used memory > 'maxmemory'.")
 
-    func receive(_ message: Message, at server: SimulatedServer) {
+    func receive(_ message: SimulatedMessage, at server: SimulatedServer) {
         let wall = server.wall(now)
         if let error = error(message, server) { return message.link.reply(message, error, at: wall) }
         if let bit = message.request.scriptBit {
             if server.scripts & bit == 0, !message.isWhole {
-                var message = message
                 message.isUnknownScript = true
                 return message.link.reply(message, .reply(.pong), at: wall)
             }
@@ -30,14 +29,14 @@ extension Simulation {
         message.link.reply(message, response, at: wall)
     }
 
-    private func error(_ message: Message, _ server: SimulatedServer) -> NodeResponse? {
+    private func error(_ message: SimulatedMessage, _ server: SimulatedServer) -> NodeResponse? {
         if server.loadingUntil > now { return Self.loading }
         if server.busyUntil > now { return Self.busy }
         if case .acquire = message.request, server.outOfMemoryUntil > now { return Self.outOfMemory }
         return nil
     }
 
-    private func look(at response: NodeResponse, to message: Message, _ server: SimulatedServer) {
+    private func look(at response: NodeResponse, to message: SimulatedMessage, _ server: SimulatedServer) {
         guard case .reply(let reply) = response else { return }
         switch reply {
         case .granted(let top):

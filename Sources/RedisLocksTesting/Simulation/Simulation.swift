@@ -8,29 +8,6 @@ import RedisLocks
 ///
 /// Guard: a simulation and all of its parts are used on one reactor, in one job.
 package final class Simulation: @unchecked Sendable {
-    /// A request on its way, or its answer.
-    struct Message {
-        let link: SimulatedLink
-        /// The client's place for the answer; -1 when nobody waits for one.
-        var slot: Int32
-        let generation: UInt32
-        let connection: Int32
-        let request: NodeRequest
-        var response: NodeResponse?
-        var wall = WallTime(microseconds: 0)
-        /// The script is part of it.
-        var isWhole = false
-        var isUnknownScript = false
-
-        init(_ link: SimulatedLink, _ slot: Int32, _ generation: UInt32, _ connection: Int32, _ request: NodeRequest) {
-            self.link = link
-            self.slot = slot
-            self.generation = generation
-            self.connection = connection
-            self.request = request
-        }
-    }
-
     let reactor: Reactor
     let plan: SimulationPlan
     private(set) var now: Int64 = 0
@@ -40,7 +17,7 @@ package final class Simulation: @unchecked Sendable {
     var chaos: SimulationRandom
     private(set) var servers: [SimulatedServer] = []
     private(set) var clients: [SimulatedClient] = []
-    private var messages: ContiguousArray<Message?> = []
+    private var messages: ContiguousArray<SimulatedMessage?> = []
     private var freeMessages: [Int32] = []
     private var storeRequests: ContiguousArray<StoreRequest> = []
     private var store = SimulatedStore()
@@ -88,7 +65,7 @@ package final class Simulation: @unchecked Sendable {
         push(kind, at: time, Int(message))
     }
 
-    func store(_ message: Message) -> Int32 {
+    func store(_ message: SimulatedMessage) -> Int32 {
         if let slot = freeMessages.popLast() {
             messages[Int(slot)] = message
             return slot
@@ -97,7 +74,7 @@ package final class Simulation: @unchecked Sendable {
         return Int32(messages.count - 1)
     }
 
-    private func take(_ slot: Int) -> Message? {
+    private func take(_ slot: Int) -> SimulatedMessage? {
         defer {
             messages[slot] = nil
             freeMessages.append(Int32(slot))

@@ -2,6 +2,14 @@ import Reactor
 import RedisLocks
 import RedisLocksTesting
 
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 /// One run of `scripts/simulate`.
 struct Session {
     let arguments: Arguments
@@ -32,7 +40,7 @@ struct Session {
 
     private func search() async -> Bool {
         var campaign = SimulationCampaign(options: arguments.options)
-        let start = ContinuousClock.now
+        let (start, busyBefore) = (ContinuousClock.now, Self.processorSeconds)
         campaign.deadline = arguments.minutes.map { start + .seconds($0 * 60) }
         campaign.stopsAtFailure = arguments.minutes != nil
         let totals = await campaign.run(seeds: seeds, on: reactor)
@@ -40,17 +48,24 @@ struct Session {
             print(String(totals.digest, radix: 16))
             return true
         }
-        tell(totals, took: ContinuousClock.now - start)
+        tell(totals, took: ContinuousClock.now - start, busy: Self.processorSeconds - busyBefore)
         if let failure = totals.failures.first { await explain(failure) }
         return totals.failureCount == 0
     }
 
-    private func tell(_ totals: SimulationTotals, took duration: Duration) {
-        let seconds = max(duration / .seconds(1), 0.001)
+    /// What this process has had of the processor; the machine may have more to do.
+    private static var processorSeconds: Double {
+        var time = timespec()
+        guard clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time) == 0 else { return 0 }
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+
+    private func tell(_ totals: SimulationTotals, took duration: Duration, busy: Double) {
+        let seconds = max(busy, 0.001)
         print(
             """
             \(totals.schedules) schedules (\(Int(Double(totals.schedules) / seconds))/s), \(totals.events) events \
-            (\(Int(Double(totals.events) / seconds))/s) in \(Int(seconds)) s on one core
+            (\(Int(Double(totals.events) / seconds))/s) per second of one core, in \(Int(duration / .seconds(1))) s
             \(totals.operations) operations, \(totals.grants) grants, of which \(totals.sometimes[.secondRound]) took a \
             second round; \(totals.faults) faults; at least \(totals.fewestEvents) events in each schedule
             sometimes: \(Sometimes.allCases.map { "\($0) \(totals.sometimes[$0])" }.joined(separator: ", "))

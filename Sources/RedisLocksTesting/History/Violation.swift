@@ -15,6 +15,8 @@ package struct Violation: Error, Sendable, Hashable, CustomStringConvertible {
         case lostLeaseHeld, renewedWithoutMajority
         /// Nothing is wrong any more, and yet nobody gets the lock.
         case stuck
+        /// A vote was dropped although its node's clock is right.
+        case distrustedInVain
         // Leaks
         case leakedKey, leakedConnections, leakedTasks
     }

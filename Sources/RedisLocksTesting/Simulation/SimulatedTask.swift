@@ -81,7 +81,7 @@ final class SimulatedTask: @unchecked Sendable {
         }
         operationsLeft -= 1
         let isHasty = world.plan.isTokenStorm || client.random.chance(150)
-        let wait = isHasty ? 0 : client.random.between(0, world.plan.catalogue.maximumTTL * 3 / 2)
+        let wait = isHasty ? 0 : client.random.between(0, world.plan.catalogue.maximumTTL)
         ask(world.randomNames(&client.random), terms: client.random.pick(world.plan.terms), wait: wait)
     }
 

@@ -35,7 +35,12 @@ extension Simulation {
     }
 
     private func noteSkew(_ node: NodeReport) {
-        if case .clockSkewed = node.outcome { sometimes.note(.skewFiltered) }
+        guard case .clockSkewed(let skew) = node.outcome else { return }
+        sometimes.note(.skewFiltered)
+        if plan.world == .sound, !plan.faults.has(.skew) {
+            let sentence = "\(node.node) was distrusted for a clock \(skew) off at \(now), and is not."
+            violations.append(Violation(.distrustedInVain, sentence))
+        }
     }
 
     func granted(_ grant: Grant) {

@@ -94,11 +94,11 @@ struct SimulationPlan {
             SimulationCatalogue.shared[
                 SimulationCatalogue.Choice(
                     ttls: random.below(SimulationCatalogue.ttls.count), drift: random.below(3), isGuarded: isGuarded,
-                    isStrict: drawn.has(.skew), isAlone: count == 1)]
+                    isStrict: drawn.has(.skew) || random.chance(200), isAlone: count == 1)]
         nameCount = isTokenStorm ? 1 : random.pick([1, 1, 2, 3])
         // A storm: everything happens at once, within one grain of the time anchor.
         let isStorm = isTokenStorm || random.chance(300)
-        let operations = isTokenStorm ? 8 + random.below(12) : isStorm ? 3 + random.below(4) : 2 + random.below(3)
+        let operations = isTokenStorm ? 4 + random.below(5) : isStorm ? 2 + random.below(2) : 1 + random.below(3)
         isShortened = options.maximumOperations < .max
         operationsPerTask = min(operations, options.maximumOperations)
         latency = isStorm ? random.between(20_000, 300_000) : random.between(50_000, 3_000_000)
@@ -109,7 +109,7 @@ struct SimulationPlan {
         adjustTerms(&random)
         servers = (0..<count).map { _ in server(&random) }
         if faults.has(.skew), count > 2 { servers[random.below(count)].offset += 200_000_000 }
-        clients = (0..<(3 + (random.chance(300) ? 1 + random.below(2) : 0))).map { _ in client(&random) }
+        clients = (0..<(3 + (random.chance(200) ? 1 + random.below(2) : 0))).map { _ in client(&random) }
         if clients.count > options.maximumClients { clients.removeLast(clients.count - options.maximumClients) }
         timedFaults = drawTimes(seed)
     }
@@ -171,7 +171,7 @@ struct SimulationPlan {
         case .sound:
             // Where counters may be lost, nodes rely on each other's time: they may not come apart by more than the skew.
             let limit = tolerated
-            let mustAgree = isGuarded || faults.has(.skew)
+            let mustAgree = isGuarded || catalogue.maximumSkew < 1_000_000_000
             fastness = mustAgree ? random.between(-20, 20) : random.between(-limit, limit)
             if catalogue.maximumSkew < 1_000_000_000 { spread = 10_000_000 }
         case .brokenClocks: spread = 2_000_000_000
@@ -191,7 +191,7 @@ struct SimulationPlan {
     private func client(_ random: inout SimulationRandom) -> Client {
         let limit = tolerated
         return Client(
-            fastness: random.between(-limit, limit), tasks: random.chance(250) ? 2 : 1, isRaw: random.chance(120))
+            fastness: random.between(-limit, limit), tasks: random.chance(150) ? 2 : 1, isRaw: random.chance(120))
     }
 
     private mutating func adjustTerms(_ random: inout SimulationRandom) {

@@ -31,6 +31,9 @@
 #ifndef DUPLICATES
 #define DUPLICATES 1
 #endif
+#if ROUNDS > 3 || (defined(IN_ORDER) && ROUNDS > 2)
+#error "so many rounds are not written down here"
+#endif
 
 #define SERVERS 3
 #define BIT(n) (1 << (n))
@@ -50,6 +53,9 @@ typedef Attempt {
     byte rounds;                /* how many have begun */
     byte top;                   /* what the last of them asked for: a client never goes back to less */
     byte seen[SERVERS];         /* where the counter stood while the name was ours, as far as was heard */
+#ifdef FIND
+    byte heard[SERVERS];        /* in which round */
+#endif
     byte token                  /* what was issued */
 };
 
@@ -70,9 +76,12 @@ inline receive(requests) {
     fi
 }
 
-inline reply(a, value) {
+inline reply(a, value, round) {
     if
-    :: attempt[a].token == NOTHING -> attempt[a].seen[n] = value
+    :: attempt[a].token == NOTHING -> attempt[a].seen[n] = value;
+#ifdef FIND
+       attempt[a].heard[n] = round
+#endif
     :: attempt[a].token != NOTHING || attempt[a].seen[n] != NOTHING
     fi
 }
@@ -90,7 +99,7 @@ inline serve_acquire(a) {
        server[n].counter++
     fi;
     printf("server %d answers ACQUIRE of attempt %d: %d\n", n, a, server[n].counter);
-    reply(a, server[n].counter)
+    reply(a, server[n].counter, 0)
 }
 
 inline serve_confirm(a, round) {
@@ -109,9 +118,9 @@ inline serve_confirm(a, round) {
     :: else -> server[n].counter = attempt[a].asked[round]
     fi;
 #ifdef NO_EXACTNESS
-    reply(a, attempt[a].asked[round]);
+    reply(a, attempt[a].asked[round], round + 1);
 #else
-    reply(a, server[n].counter);
+    reply(a, server[n].counter, round + 1);
 #endif
     printf("server %d answers CONFIRM %d of attempt %d; its counter is %d\n", n, attempt[a].asked[round], a, server[n].counter);
     if
@@ -143,6 +152,10 @@ end:
     :: CONFIRM(0, 1)
     :: CONFIRM(1, 1)
 #endif
+#if ROUNDS > 2
+    :: CONFIRM(0, 2)
+    :: CONFIRM(1, 2)
+#endif
     :: EXTEND(0)
     :: EXTEND(1)
 #ifdef FORGETFUL
@@ -157,9 +170,6 @@ inline issue() {
     /* The tokens are unique, and in order. */
     assert(attempt[0].token != attempt[1].token);
     assert(a == 0 || overlapped || attempt[1].token > attempt[0].token);
-#ifdef FIND
-    assert(attempt[0].token == NOTHING || attempt[1].token == NOTHING || attempt[a].rounds < FIND);
-#endif
     /* What a finished attempt has heard plays no part any more; what it has sent still does. */
     attempt[a].seen[0] = NOTHING;
     attempt[a].seen[1] = NOTHING;
@@ -169,6 +179,12 @@ inline issue() {
 }
 
 #define SEEN(x) attempt[a].seen[x]
+#ifdef FIND
+/* Claims what is not so: that no token depends on that round of CONFIRM. */
+#define FOUND(x, y) assert(attempt[1 - a].token == NOTHING || (attempt[a].heard[x] < FIND && attempt[a].heard[y] < FIND))
+#else
+#define FOUND(x, y) skip
+#endif
 #define UNDECIDED (attempt[a].token == NOTHING)
 
 inline ask(x) {
@@ -185,7 +201,8 @@ inline ask(x) {
 #ifdef NO_CONFIRM
 #define ISSUE(x, y) d_step { UNDECIDED && SEEN(x) && SEEN(y) -> attempt[a].token = MAX(x, y); issue() }
 #else
-#define ISSUE(x, y) d_step { UNDECIDED && SEEN(x) && SEEN(x) == SEEN(y) && SEEN(x) >= attempt[a].top -> attempt[a].token = SEEN(x); issue() }
+#define ISSUE(x, y) d_step { UNDECIDED && SEEN(x) && SEEN(x) == SEEN(y) && SEEN(x) >= attempt[a].top -> \
+    attempt[a].token = SEEN(x); FOUND(x, y); issue() }
 #endif
 #define MAY_ASK(value) (UNDECIDED && attempt[a].rounds < ROUNDS && (value) >= attempt[a].top)
 #define ASK(x, y) d_step { SEEN(x) && SEEN(y) && SEEN(x) != SEEN(y) && MAY_ASK(MAX(x, y)) -> \

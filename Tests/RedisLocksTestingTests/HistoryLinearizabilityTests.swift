@@ -111,7 +111,10 @@ struct HistoryLinearizabilityTests {
         for _ in 0..<50 {
             let history = LockHistory(operations: (0..<3).map { randomOperation($0, &generator) })
             let expected = isExplainedByAnyOrder(PlainMutex(), PlainMutex.calls(history))
-            #expect(FencedMutexChecker().check(history).isEmpty == expected, "\(history.lines)")
+            for searchesAlways in [false, true] {
+                let found = FencedMutexChecker(searchesAlways: searchesAlways).check(history)
+                #expect(found.isEmpty == expected, "\(history.lines)")
+            }
             if expected { counts.yes += 1 } else { counts.no += 1 }
         }
         #expect(counts.yes > 5 && counts.no > 5, "both happen")

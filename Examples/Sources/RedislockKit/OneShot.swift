@@ -3,30 +3,33 @@ import RedisLocks
 
 /// Connects, asks one thing, disconnects.
 package struct OneShot: Sendable {
-    let node: String
-    let allowPlaintextPassword: Bool
+    package typealias Answer = (status: ExitStatus, sentence: String?)
+
+    let nodes: NodeSet
     let logger: Logger
 
-    package init(node: String, allowPlaintextPassword: Bool, logger: Logger) {
-        self.node = node
-        self.allowPlaintextPassword = allowPlaintextPassword
+    package init(nodes: NodeSet, logger: Logger) {
+        self.nodes = nodes
         self.logger = logger
     }
 
     /// Prints the state of a key.
-    package func status(of key: String, asJSON: Bool) async -> (status: ExitStatus, sentence: String?) {
-        // Prints what it knows even if that is only why it knows nothing.
-        await withLocks(toleratesUnreachable: true) { locks in
+    package func status(of key: String, asJSON: Bool) async -> Answer {
+        await withLocks { locks in
+            let refusal = await refusal(of: locks)
             let report = StatusReport(try await locks.status(of: key))
+            // Prints what it knows even if that is only why it knows nothing.
             Console.print(asJSON ? try report.json() : report.text)
-            let unknown = "too few nodes could be asked whether \(key) is held"
-            return (report.exitStatus, report.exitStatus == .success ? nil : unknown)
+            guard report.exitStatus != .success else { return (.success, nil) }
+            if let refusal, refusal.code == .misconfigured { throw refusal }
+            return (report.exitStatus, "too few nodes could tell whether \(key) is held: \(report.silence)")
         }
     }
 
     /// Removes a lock, or says what that would do.
-    package func breakLock(_ key: String, confirmed: Bool) async -> (status: ExitStatus, sentence: String?) {
+    package func breakLock(_ key: String, confirmed: Bool) async -> Answer {
         await withLocks { locks in
+            try await locks.connect()
             guard confirmed else {
                 Console.print(StatusReport(try await locks.status(of: key)).text)
                 return (
@@ -41,23 +44,36 @@ package struct OneShot: Sendable {
         }
     }
 
-    private func withLocks(
-        toleratesUnreachable: Bool = false,
-        _ body: (RedisLocks) async throws -> (status: ExitStatus, sentence: String?)
-    ) async -> (status: ExitStatus, sentence: String?) {
-        var configuration = RedisLocks.Configuration()
-        configuration.clientName = "redislock"
-        configuration.unsafeAllowPlaintextPasswords = allowPlaintextPassword
+    /// Makes new nodes vote, and prints what became of each.
+    package func initialize(force: Bool) async -> Answer {
+        await withLocks { locks in
+            let refusal = await refusal(of: locks)
+            let report = InitReport(try await locks.initializeNodes(force: force), refusal: refusal)
+            Console.print(report.text)
+            return (report.exitStatus, report.sentence)
+        }
+    }
+
+    /// Why too few nodes could be connected to; which are no reason not to ask the others.
+    private func refusal(of locks: RedisLocks) async -> LockError? {
+        do {
+            try await locks.connect()
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private func withLocks(_ body: (RedisLocks) async throws -> Answer) async -> Answer {
         let locks: RedisLocks
         do {
-            locks = try RedisLocks(.node(node), configuration: configuration, logger: logger)
+            locks = try RedisLocks(nodes.lockNodes, configuration: nodes.configuration(), logger: logger)
         } catch {
             let failure = Failure(construction: error)
             return (failure.status, failure.sentence)
         }
-        let result: (status: ExitStatus, sentence: String?)
+        let result: Answer
         do {
-            try await connect(locks, toleratesUnreachable)
             result = try await body(locks)
         } catch let error as LockError {
             let failure = Failure(error)
@@ -67,13 +83,5 @@ package struct OneShot: Sendable {
         }
         await locks.shutdown()
         return result
-    }
-
-    private func connect(_ locks: RedisLocks, _ toleratesUnreachable: Bool) async throws(LockError) {
-        do {
-            try await locks.connect()
-        } catch {
-            guard toleratesUnreachable, error.code == .quorumUnreachable else { throw error }
-        }
     }
 }

@@ -89,7 +89,7 @@ package struct StatusReport: Encodable, Sendable {
     private var count: String {
         let held = nodes.count { $0.state == "held" }
         let voting = nodes.count { $0.state != "unknown" && $0.quarantineMilliseconds == nil }
-        return "held at \(held) of \(nodes.count) nodes, of which \(voting) vote"
+        return "held at \(held) of \(nodes.count) nodes, \(voting) can vote"
     }
 
     private static func row(_ node: Node) -> [String] {

@@ -48,12 +48,13 @@ extension DemoStage {
     /// Runs its arguments, and takes the whole process group along when the pipe at its standard input closes: a process that
     /// was killed cannot do it itself. `$$` stays the number of what is run.
     private static let lifeline = """
+        exec 3<&0 </dev/null
         {
             trap '' HUP INT QUIT TERM
             read -r _ <&3
             kill -s KILL 0
-        } 3<&0 >/dev/null 2>&1 &
-        exec "$@" </dev/null
+        } >/dev/null 2>&1 &
+        exec "$@" 3<&-
         """
 
     private struct Child {

@@ -2,31 +2,52 @@ import RedisLocks
 
 /// What `redislock init` did with each node.
 struct InitReport {
-    private let nodes: [NodeInitialization]
-    /// Nodes that said no when they were connected to, rather than nothing.
-    private let refusing: Set<String>
-
-    /// - Parameter refusal: why too few nodes could be connected to, if so.
-    init(_ nodes: [NodeInitialization], refusal: LockError?) {
-        self.nodes = nodes
-        refusing = Set(
-            (refusal?.nodes ?? []).compactMap { report in
-                if case .refused = report.outcome { report.node } else { nil }
-            })
+    enum Outcome: Equatable {
+        case initialized
+        /// It holds this counter, and was not changed.
+        case holdsCounter(String)
+        /// It is there, and refuses this client whatever it asks: a password, a permission, a setting.
+        case refused(String)
+        case failed(String)
     }
+
+    struct Node {
+        let label: String
+        let outcome: Outcome
+
+        init(_ label: String, _ outcome: Outcome) {
+            self.label = label
+            self.outcome = outcome
+        }
+
+        init(_ node: NodeInitialization) {
+            label = node.node
+            outcome =
+                switch node.outcome {
+                case .initialized: .initialized
+                case .refused(let counter): .holdsCounter(counter)
+                case .failed(let reason): .failed(reason)
+                }
+        }
+
+        var text: String {
+            switch outcome {
+            case .initialized: "\(label): initialized (redis-locks:boot written); it votes from now on"
+            case .holdsCounter(let counter):
+                "\(label): not changed; it holds fencing counters (\(counter)), so it has voted and may have forgotten locks"
+            case .refused(let reason): "\(label): refused: \(reason)"
+            case .failed(let reason): "\(label): failed: \(reason)"
+            }
+        }
+    }
+
+    let nodes: [Node]
 
     /// One line for each node.
-    var text: String {
-        nodes.map { "\($0.node): \(Self.phrase($0.outcome))" }.joined(separator: "\n")
-    }
+    var text: String { nodes.map(\.text).joined(separator: "\n") }
 
-    private static func phrase(_ outcome: NodeInitialization.Outcome) -> String {
-        switch outcome {
-        case .initialized: "initialized (redis-locks:boot written); it votes from now on"
-        case .refused(let counter):
-            "refused and not changed: it holds fencing counters (\(counter)), so it has voted and may have forgotten locks"
-        case .failed(let reason): "failed: \(reason)"
-        }
+    private var hasCounters: Bool {
+        nodes.contains { if case .holdsCounter = $0.outcome { true } else { false } }
     }
 
     var exitStatus: ExitStatus {
@@ -34,9 +55,8 @@ struct InitReport {
         for node in nodes {
             switch node.outcome {
             case .initialized: continue
-            case .refused: return .configuration
-            case .failed where refusing.contains(node.node): return .configuration
             case .failed: status = .unreachable
+            case .holdsCounter, .refused: return .configuration
             }
         }
         return status
@@ -47,8 +67,7 @@ struct InitReport {
         let missing = nodes.count { $0.outcome != .initialized }
         guard missing > 0 else { return nil }
         let hint =
-            nodes.contains { if case .refused = $0.outcome { true } else { false } }
-            ? "; leave a node that holds counters the time, or add --force if nobody holds a lock" : ""
+            hasCounters ? "; leave a node that holds counters the time, or add --force if nobody holds a lock" : ""
         return "\(missing) of \(nodes.count) nodes \(missing == 1 ? "was" : "were") not initialized\(hint)"
     }
 }

@@ -9,7 +9,7 @@ struct InitCommand: Operation {
             Among several nodes, one without a record of its own (redis-locks:boot) may
             have forgotten locks that are still held, and does not vote for a little
             longer than --maximum-ttl. For nodes that never voted this writes the record:
-            once, when the fleet is set up. It asks nothing, and may be repeated.
+            once, when the fleet is set up. It asks nothing.
 
             It is refused on a node that holds fencing counters, for that one has voted.
             Give it the time instead. With --force it is initialized all the same: only

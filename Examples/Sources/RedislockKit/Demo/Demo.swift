@@ -70,7 +70,7 @@ package final class Demo: Sendable {
         }
         stage.narrator.text("They are new, and are told so (redislock init); else they would not vote yet.")
         try await stage.withClient { locks in
-            let report = InitReport(try await locks.initializeNodes(), refusal: nil)
+            let report = InitReport(nodes: try await locks.initializeNodes().map { .init($0) })
             guard report.exitStatus == .success else { throw Failure(.software, report.text) }
         }
         return await play(stage, scenes: NodeScenes(stage: stage, servers: servers))

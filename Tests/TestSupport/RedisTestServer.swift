@@ -72,13 +72,18 @@ package final class RedisTestServer: Sendable {
         isolation: isolated (any Actor)? = #isolation,
         _ body: (RedisTestServer) async throws -> Result
     ) async throws -> Result {
-        let server: RedisTestServer = try await withCheckedThrowingContinuation { continuation in
+        let server = try await started(options)
+        defer { server.cleanUp() }
+        return try await body(server)
+    }
+
+    /// Starts a server without taking a thread from the tests that run meanwhile. The caller cleans up.
+    package static func started(_ options: Options = Options()) async throws -> RedisTestServer {
+        try await withCheckedThrowingContinuation { continuation in
             DispatchQueue(label: "redis-server").async {
                 continuation.resume(with: Swift.Result { try RedisTestServer(options) })
             }
         }
-        defer { server.cleanUp() }
-        return try await body(server)
     }
 
     deinit {

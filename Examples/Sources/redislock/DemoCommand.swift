@@ -18,7 +18,8 @@ struct DemoCommand: Operation {
             only used.
 
             EXIT STATUS
-              0 when no update was lost and all tokens rose, 1 when not; else as for run.
+              0 when no update was lost, all tokens rose and everything went as promised,
+              1 when not; else as for run.
             """
     )
 

@@ -30,14 +30,17 @@ struct DemoTests {
     }
 
     #if os(Linux)
-        /// Processes that were started, over however many others, with this value of TMPDIR.
+        /// Processes that were started, over however many others, with this value of TMPDIR, or work in that folder:
+        /// a redis-server writes its title over the environment that it was started with.
         private static func processes(withTemporaryFolder folder: String) -> [Int] {
             let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
             return all.compactMap { Int($0) }.filter { process in
-                guard let environment = FileManager.default.contents(atPath: "/proc/\(process)/environ") else {
-                    return false
+                let place = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(process)/cwd")
+                if place?.hasPrefix(folder) == true { return true }
+                let environment = FileManager.default.contents(atPath: "/proc/\(process)/environ")
+                return (environment ?? Data()).split(separator: 0).contains {
+                    $0.elementsEqual("TMPDIR=\(folder)".utf8)
                 }
-                return environment.split(separator: 0).contains { $0.elementsEqual("TMPDIR=\(folder)".utf8) }
             }
         }
 

@@ -175,7 +175,11 @@ package final class Demo: Sendable {
             try await Task.sleep(for: max(Duration.zero, start - narrator.elapsed), clock: .continuous)
             for scene in act {
                 narrator.heading(scene.title)
-                try await scene.play()
+                do {
+                    try await scene.play()
+                } catch  where !Task.isCancelled {
+                    narrator.failed(error)
+                }
             }
         }
         try await Task.sleep(for: max(Duration.zero, duration - narrator.elapsed), clock: .continuous)
@@ -196,9 +200,10 @@ package final class Demo: Sendable {
         if counts.nodesKilled > 0 {
             narrator.text("  nodes killed   \(counts.nodesKilled), and back without their data")
         }
-        guard isIncreasing, lost == 0 else {
+        guard isIncreasing, lost == 0, !counts.isBroken else {
             return (ExitStatus(code: 1), "the lock did not do what it promises")
         }
+        guard counts.failures == 0 else { return (ExitStatus(code: 1), "not everything could be shown") }
         return (.success, nil)
     }
 }

@@ -6,6 +6,8 @@ import Synchronization
 struct DemoStage: Sendable {
     let nodes: NodeSet
     let key: String
+    /// One that no contestant uses.
+    var otherKey: String { key + ":other" }
     let ttl: Duration
     /// How long a contestant thinks before it writes, at least and at most.
     let hold: ClosedRange<Duration>

@@ -7,6 +7,8 @@ final class Narrator: Sendable {
         var refused = 0
         var lost = 0
         var nodesKilled = 0
+        var isBroken = false
+        var failures = 0
         var waiting: Set<String> = []
     }
 
@@ -38,6 +40,18 @@ final class Narrator: Sendable {
     /// More about what was just said.
     func detail(_ text: String) {
         Console.print("                   \(text)")
+    }
+
+    /// Something did not go as promised.
+    func broken(_ what: String) {
+        tally.withLock { $0.isBroken = true }
+        say("director", "PROMISE BROKEN: \(what)")
+    }
+
+    /// A part could not be played to its end.
+    func failed(_ error: any Error) {
+        tally.withLock { $0.failures += 1 }
+        say("director", "\(error)")
     }
 
     func killed() {

@@ -17,13 +17,15 @@ struct NodeScenes: Sendable {
             let events = lease.events
             try await kill(count)
             try await watchRenewals(of: lease, events, name)
+            try lease.checkValid()
             if stage.ledger.write(number + 1, token: lease.fencingToken) { narrator.wrote(name, number + 1) }
             try? await lease.release()
             return stage.ledger.tokens.count
         }
-        if let token = try await stage.nextGrant(after: grants, within: .seconds(10)) {
-            narrator.say("director", "the lock lives on: the next one has it, token \(token)")
+        guard let token = try await stage.nextGrant(after: grants, within: .seconds(10)) else {
+            return narrator.broken("nobody was granted the lock after one of \(count) nodes died")
         }
+        narrator.say("director", "the lock lives on: the next one has it, token \(token)")
     }
 
     private func watchRenewals(of lease: Lease, _ events: AsyncStream<LeaseEvent>, _ name: String) async throws {
@@ -61,7 +63,7 @@ struct NodeScenes: Sendable {
             try? await lease.release()
         }
         try await stage.withClient { locks in
-            narrator.say("gus", "asks for the lock (--wait 1s)")
+            narrator.say("gus", "asks for another lock, which nobody else wants, and waits for 1 s")
             try await refused("gus", locks, wait: .upTo(.seconds(1)))
         }
     }
@@ -77,13 +79,14 @@ struct NodeScenes: Sendable {
             narrator.say("operator", "starts node \(number) again: it is empty, and has forgotten every lock")
         }
         try await stage.withClient { locks in
+            narrator.say("gus", "asks for that other lock again")
             try await refused("gus", locks, wait: .upTo(.zero))
             tell(StatusReport(try await locks.status(of: stage.key)))
         }
         // The quarantine, and some time for the back-off of those who wait.
         let limit = stage.ttl * 2 + .seconds(15)
         guard let token = try await stage.nextGrant(after: grants, within: limit) else {
-            return narrator.say("director", "nobody was granted the lock in \(limit.forPeople)")
+            return narrator.broken("nobody was granted the lock in \(limit.forPeople), though all nodes run")
         }
         let delay = (ContinuousClock.now - start).forPeople
         narrator.say("director", "\(delay) later all nodes vote again, by themselves; first token \(token)")
@@ -111,12 +114,11 @@ struct NodeScenes: Sendable {
         await servers.servers.filter { $0.process != 0 }
     }
 
-    /// Asks for the lock, and tells what each node said about it.
+    /// Asks for a lock of its own, so that nobody's grant but the nodes' state decides, and tells what each of them said.
     private func refused(_ name: String, _ locks: RedisLocks, wait: Wait) async throws {
         do {
-            let lease = try await locks.acquire(stage.key, wait: wait)
-            _ = stage.ledger.open(token: lease.fencingToken)
-            narrator.holds(name, token: lease.fencingToken, waited: .zero)
+            let lease = try await locks.acquire(stage.otherKey, wait: wait)
+            narrator.broken("\(name) was granted it, token \(lease.fencingToken), without a majority that may vote")
             try? await lease.release()
         } catch  where error.code == .cancelled {
             throw CancellationError()

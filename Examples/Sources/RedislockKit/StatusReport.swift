@@ -83,13 +83,13 @@ package struct StatusReport: Encodable, Sendable {
     package var text: String {
         let columns = ["NODE", "STATE", "EXPIRES IN", "FENCE", "VOTES", "PROBLEM"]
         let table = Table(header: columns, rows: nodes.map(Self.row)).text
-        return "\(key): \(state)\(nodes.count == 1 ? "" : ", \(count)")\n\n\(table)"
+        return "\(key): \(state)\(nodes.count == 1 ? "" : " (\(count))")\n\n\(table)"
     }
 
     private var count: String {
         let held = nodes.count { $0.state == "held" }
         let voting = nodes.count { $0.state != "unknown" && $0.quarantineMilliseconds == nil }
-        return "held at \(held) of \(nodes.count) nodes, \(voting) can vote"
+        return "\(held) of \(nodes.count) nodes hold it, \(voting) can vote"
     }
 
     private static func row(_ node: Node) -> [String] {

@@ -121,7 +121,7 @@ struct QuorumOperatorTests {
             #expect(result.errors == "")
             let lines = result.output.split(separator: "\n")
             try #require(lines.count == 7)
-            #expect(lines[0] == "job: held, held at 3 of 5 nodes, 3 can vote")
+            #expect(lines[0] == "job: held (3 of 5 nodes hold it, 3 can vote)")
             #expect(lines[1].split(separator: " ") == ["NODE", "STATE", "EXPIRES", "IN", "FENCE", "VOTES", "PROBLEM"])
             for column in ["STATE", "EXPIRES", "FENCE", "VOTES"] {
                 let start = try #require(lines[1].firstRange(of: column)).lowerBound

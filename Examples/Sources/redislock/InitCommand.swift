@@ -13,7 +13,8 @@ struct InitCommand: Operation {
 
             It is refused on a node that holds fencing counters, for that one has voted.
             Give it the time instead. With --force it is initialized all the same: only
-            if you know that nobody holds a lock. One line on stdout for each node.
+            if you know that nobody holds a lock. To look for counters it needs SCAN, which
+            nothing else here does. One line on stdout for each node.
 
             EXIT STATUS
               0   all nodes vote

@@ -86,6 +86,21 @@ struct QuorumOperatorTests {
         }
     }
 
+    @Test("init says 78 when a user may not look for counters, and needs not look with --force")
+    func noScan() async throws {
+        var options = RedisTestServer.Options()
+        options.users = ["locks on >s3cret ~* &* +@all -scan"]
+        try await RedisTestServer.with(options) { server in
+            let environment = Quorum.environment([server.url(user: "locks", password: "s3cret")])
+            let refused = try await Tool.run("init", environment: environment)
+            #expect(refused.status == 78)
+            #expect(refused.output.contains("NOPERM"))
+            #expect(!(refused.output + refused.errors).contains("s3cret"))
+            let forced = try await Tool.run("init", "--force", environment: environment)
+            #expect(forced.status == 0)
+        }
+    }
+
     // MARK: status
 
     private struct Report: Decodable {

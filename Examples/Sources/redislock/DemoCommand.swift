@@ -30,7 +30,7 @@ struct DemoCommand: Operation {
         help: ArgumentHelp("Start this many private Redis servers: 3 to 9; default 5.", valueName: "number"))
     var privateServers: Int?
 
-    @Option(help: "How long it takes, about: 3 to 3600. Not much less than 20 with private servers.")
+    @Option(help: "How long it takes, about: 3 to 3600. With private servers at least about 20.")
     var seconds = 60
 
     @OptionGroup var fleet: FleetOptions

@@ -60,7 +60,7 @@ package final class Demo: Sendable {
     private func playOnPrivateServers(_ servers: PrivateServers) async throws -> OneShot.Answer {
         var nodes = NodeSet(await servers.servers.map(\.url))
         // The quarantine is a little longer than the longest ttl: short enough to be seen.
-        nodes.maximumTTL = isLong ? .seconds(3) : .seconds(1)
+        nodes.maximumTTL = isLong ? .seconds(3) : .seconds(2)
         let folder = servers.folder + "/ledger"
         try Files.makeFolder(folder)
         let stage = DemoStage(nodes: nodes, ttl: nodes.maximumTTL, isLong: isLong, folder: folder)

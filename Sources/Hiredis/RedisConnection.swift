@@ -277,7 +277,7 @@ package final class RedisConnection {
             reactor.cancel(timer.id)
             self.timer = nil
         }
-        if drainCompletion != nil && queue.liveCount == 0 { closeNow() }
+        if drainCompletion != nil && (queue.liveCount == 0 || isHopeless) { closeNow() }
     }
 
     private func timeOutError(of request: Request) -> RedisError {

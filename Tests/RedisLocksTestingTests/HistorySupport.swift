@@ -26,12 +26,8 @@ func write(_ at: Int64, by operation: Int, _ token: Int64, _ value: Int64, accep
 }
 
 extension LockHistory {
-    init(_ operations: LockOperation...) {
-        self.init(operations: operations)
-    }
-
-    init(store: StoreEvent...) {
-        self.init(storeEvents: store)
+    init(_ first: LockOperation, _ others: LockOperation...) {
+        self.init(operations: [first] + others)
     }
 }
 

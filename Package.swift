@@ -72,6 +72,9 @@ let package = Package(
         .executableTarget(
             name: "simulate", dependencies: ["Reactor", "RedisLocks", "RedisLocksTesting"], path: "Tests/Simulate"),
         .testTarget(
+            name: "SimulationTests", dependencies: ["Reactor", "RedisLocks", "RedisLocksTesting", "TestSupport"],
+            exclude: ["corpus.txt"]),
+        .testTarget(
             name: "IntegrationTests",
             dependencies: [
                 "Hiredis", "RedisLocks", "RedisLocksTesting", "TestSupport",

@@ -10,6 +10,8 @@ struct Arguments {
     var isMutantTable = false
     var isTraced = false
     var isDigestOnly = false
+    /// The file of the seeds that once failed: everything is checked.
+    var corpus: String?
     var commit = ""
     var options = SimulationOptions()
 
@@ -43,6 +45,7 @@ struct Arguments {
             }
             self.minutes = minutes
         case "--commit": commit = value
+        case "--check": corpus = value
         case "--regime":
             guard let regime = SimulationRegime(rawValue: value) else {
                 throw Mistake(sentence: "--regime is inside or outside")

@@ -73,7 +73,7 @@ struct Session {
             """)
     }
 
-    private func explain(_ failure: SimulationResult) async {
+    func explain(_ failure: SimulationResult) async {
         let reactor = reactor
         let smallest = await SimulationCampaign.perform(on: reactor) {
             SimulationShrinker.shrink(failure, on: reactor)

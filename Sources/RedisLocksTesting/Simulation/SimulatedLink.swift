@@ -87,10 +87,13 @@ final class SimulatedLink: LockNode, @unchecked Sendable {
         // The second round is where much may have happened since the first.
         var isSecondRound = false
         if case .confirm = message.request { isSecondRound = true }
-        if isSecondRound, world.mayFail(.delay, perMille: 300) { delay += world.network.between(0, 30 * latency) }
+        let isStorm = world.plan.isTokenStorm
+        if isSecondRound, world.mayFail(.delay, perMille: isStorm ? 600 : 300) {
+            delay += world.network.between(0, (isStorm ? 60 : 30) * latency)
+        }
         let arrival = max(departure + delay, lastArrival + 1)
         lastArrival = arrival
-        if world.mayFail(.duplicate, perMille: isSecondRound || world.plan.isTokenStorm ? 300 : nil) {
+        if world.mayFail(.duplicate, perMille: isSecondRound || isStorm ? 400 : nil) {
             let later = world.network.chance(500) && !isSecondRound ? world.longDelay() : latency * 30
             world.push(.arrival, at: arrival + world.network.between(1, later), world.store(message.duplicate))
         }

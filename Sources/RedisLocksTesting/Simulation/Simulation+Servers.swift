@@ -42,7 +42,7 @@ extension Simulation {
         case .granted(let top):
             note(top)
             if message.slot >= 0, !message.link.isWaitedFor(message) { sometimes.note(.zombieGrant) }
-            if plan.faults.has(.eviction), !isHealed, chaos.chance(plan.isTokenStorm ? 400 : 200) {
+            if plan.faults.has(.eviction), !isHealed, chaos.chance(plan.isTokenStorm ? 500 : 200) {
                 faultCount += 1
                 let name = SimulationCatalogue.index(of: message.request.names)
                 push(.eviction, at: now + chaos.between(0, plan.latency * 4), server.index, Int32(name))

@@ -93,7 +93,7 @@ package final class Simulation: @unchecked Sendable {
     /// Mostly about the time that matters to leases.
     func longDelay() -> Int64 {
         let ttl = plan.catalogue.maximumTTL
-        if plan.isTokenStorm { return network.between(0, 40 * plan.latency) }
+        if plan.isTokenStorm { return network.between(0, 60 * plan.latency) }
         return network.chance(500) ? network.between(0, ttl / 5) : network.between(0, ttl * 2)
     }
 

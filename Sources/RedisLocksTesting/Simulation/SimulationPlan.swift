@@ -84,11 +84,14 @@ struct SimulationPlan {
         let drawnRegime: SimulationRegime = random.chance(600) ? .inside : .outside
         regime = options.regime ?? drawnRegime
         world = regime == .inside ? .sound : random.chance(700) ? .brokenClocks : .lostCounters
-        isTokenStorm = world == .brokenClocks && random.chance(300)
+        isTokenStorm = world == .brokenClocks && random.chance(450)
         let count = isTokenStorm ? 3 : random.pick([1, 2, 3, 3, 3, 3, 3, 3, 4, 5])
         let isGuarded = world == .lostCounters ? false : random.chance(650)
         var drawn = Self.drawFaults(&random, world: world, isGuarded: isGuarded)
-        if isTokenStorm { drawn.formUnion(Self.tokenStorm) }
+        if isTokenStorm {
+            // Mostly alone: what stops everything for a while stops the race.
+            drawn = random.chance(700) ? Self.tokenStorm : drawn.union(Self.tokenStorm)
+        }
         faults = drawn.subtracting(options.withoutFaults)
         catalogue =
             SimulationCatalogue.shared[
@@ -98,7 +101,7 @@ struct SimulationPlan {
         nameCount = isTokenStorm ? 1 : random.pick([1, 1, 2, 3])
         // A storm: everything happens at once, within one grain of the time anchor.
         let isStorm = isTokenStorm || random.chance(300)
-        let operations = isTokenStorm ? 4 + random.below(5) : isStorm ? 2 + random.below(2) : 1 + random.below(3)
+        let operations = isTokenStorm ? 6 + random.below(6) : isStorm ? 2 + random.below(2) : 1 + random.below(3)
         isShortened = options.maximumOperations < .max
         operationsPerTask = min(operations, options.maximumOperations)
         latency = isStorm ? random.between(20_000, 300_000) : random.between(50_000, 3_000_000)

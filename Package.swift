@@ -8,7 +8,11 @@ let warningsAreErrors: [SwiftSetting] =
 /// Deliberate mistakes that the simulator must catch; never part of what users build. Set by `scripts/simulate`.
 let mutants: [SwiftSetting] =
     Context.environment["REDIS_LOCKS_MUTANTS"] == nil
-    ? [] : [.define("REDIS_LOCKS_MUTANTS"), .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
+    ? []
+    : [
+        .define("REDIS_LOCKS_MUTANTS"),
+        .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+    ]
 
 let package = Package(
     name: "swift-redis-locks",

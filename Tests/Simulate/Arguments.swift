@@ -27,7 +27,9 @@ struct Arguments {
             case "--trace": isTraced = true
             case "--digest": isDigestOnly = true
             default:
-                guard let value = words.popFirst() else { throw Mistake(sentence: "\(word) is unknown, or lacks a value") }
+                guard let value = words.popFirst() else {
+                    throw Mistake(sentence: "\(word) is unknown, or lacks a value")
+                }
                 try read(word, value)
             }
         }

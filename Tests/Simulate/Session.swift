@@ -83,7 +83,9 @@ struct Session {
         print("\nIt also fails with \(smallest.clients) clients and the faults \(smallest.faults):")
         tellEnd(of: smallest)
         let mutant = arguments.mutant.map { " --mutant \($0.rawValue)" } ?? ""
-        print("\nReplay: scripts/simulate \(smallest.options.arguments(seed: failure.seed))\(mutant)   # at \(arguments.commit)")
+        print(
+            "\nReplay: scripts/simulate \(smallest.options.arguments(seed: failure.seed))\(mutant)   # at \(arguments.commit)"
+        )
     }
 
     private func tellEnd(of result: SimulationResult) {
@@ -126,7 +128,8 @@ struct Session {
             let totals = await search(for: mutant)
             let name = mutant.rawValue + String(repeating: " ", count: max(0, 24 - mutant.rawValue.count))
             if let failure = totals.failures.first {
-                print("\(name) caught in schedule \(totals.schedules): \(failure.violations[0].kind), \(failure.regime)")
+                print(
+                    "\(name) caught in schedule \(totals.schedules): \(failure.violations[0].kind), \(failure.regime)")
             } else {
                 isComplete = false
                 print("\(name) NOT caught in \(totals.schedules) schedules")

@@ -22,7 +22,9 @@ extension InMemoryRedis {
                 let value = try redis.counter(name, at: now)
                 if value > highest { highest = value }
             }
-            if highest > Double(top), !Mutant.isOn(.noOrderCheck) { return .array([.integer(-1), .text(Lua.format(highest))]) }
+            if highest > Double(top), !Mutant.isOn(.noOrderCheck) {
+                return .array([.integer(-1), .text(Lua.format(highest))])
+            }
             for name in names {
                 redis.set(name.fenceKey, Array(String(top).utf8), expiringIn: counterExpiry, at: now)
             }

@@ -154,7 +154,9 @@ final class SimulatedTask: @unchecked Sendable {
         watch(state, operation)
         let ttl = world.plan.catalogue.maximumTTL
         let isLong = client.random.chance(200)
-        holdUntil = isLast || world.plan.isTokenStorm ? world.now : world.now + client.random.between(0, isLong ? ttl * 2 : ttl / 3)
+        holdUntil =
+            isLast || world.plan.isTokenStorm
+            ? world.now : world.now + client.random.between(0, isLong ? ttl * 2 : ttl / 3)
         workOrWait()
     }
 

@@ -15,7 +15,8 @@ extension Simulation {
         let id = history.operations.count
         history.operations.append(
             LockOperation(
-                id: id, client: client.label, names: names.map { Self.nameStrings[SimulationCatalogue.index(of: [$0])] },
+                id: id, client: client.label,
+                names: names.map { Self.nameStrings[SimulationCatalogue.index(of: [$0])] },
                 invoked: now))
         return id
     }
@@ -76,7 +77,8 @@ extension Simulation {
     /// A lost lease must stay lost.
     func resurrected(_ id: Int) {
         violations.append(
-            Violation(.lostLeaseHeld, "Operation \(id) was lost, and is told at \(now) that it holds.", operations: [id]))
+            Violation(
+                .lostLeaseHeld, "Operation \(id) was lost, and is told at \(now) that it holds.", operations: [id]))
     }
 
     func ended(_ id: Int) {

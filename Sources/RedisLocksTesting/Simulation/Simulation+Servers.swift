@@ -62,7 +62,9 @@ extension Simulation {
     private func lookForSplitVote(_ name: LockName) {
         var votes: [(holder: InMemoryRedis.Value, count: Int)] = []
         for server in servers {
-            guard !server.isDown, let holder = server.redis.entry(name.bytes, at: server.wall(now))?.value else { return }
+            guard !server.isDown, let holder = server.redis.entry(name.bytes, at: server.wall(now))?.value else {
+                return
+            }
             if let index = votes.firstIndex(where: { $0.holder == holder }) {
                 votes[index].count += 1
             } else {

@@ -275,7 +275,9 @@ package final class Simulation: @unchecked Sendable {
 
     /// With all faults gone, whoever waits long enough gets what it asks for.
     private func runFinale() {
-        guard violations.isEmpty, chaos.chance(150), let client = clients.first(where: { !$0.plan.isRaw }) else { return }
+        guard violations.isEmpty, chaos.chance(150), let client = clients.first(where: { !$0.plan.isRaw }) else {
+            return
+        }
         let patience = plan.catalogue.maximumTTL * 6 + (plan.catalogue.guardTime ?? 0) * 2 + 5_000_000_000
         for index in 0..<plan.nameCount {
             guard client.tasks[0].isDone else { break }

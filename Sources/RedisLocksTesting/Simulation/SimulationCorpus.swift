@@ -16,7 +16,8 @@ package struct SimulationCorpus: Sendable {
         for line in text.split(whereSeparator: \.isNewline) {
             let words = line.prefix { $0 != "#" }.split(separator: " ")
             if words.isEmpty { continue }
-            guard words.count == 2, let seed = UInt64(words[0]), let regime = SimulationRegime(rawValue: String(words[1]))
+            guard words.count == 2, let seed = UInt64(words[0]),
+                let regime = SimulationRegime(rawValue: String(words[1]))
             else { throw Mistake(line: String(line)) }
             entries.append(Entry(seed: seed, regime: regime))
         }

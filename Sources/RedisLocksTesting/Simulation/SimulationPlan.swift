@@ -105,7 +105,12 @@ struct SimulationPlan {
         isShortened = options.maximumOperations < .max
         operationsPerTask = min(operations, options.maximumOperations)
         latency = isStorm ? random.between(20_000, 300_000) : random.between(50_000, 3_000_000)
-        horizon = isTokenStorm ? latency * random.between(300, 1000) : isStorm ? random.between(300_000_000, 2_000_000_000) : catalogue.maximumTTL * 4 + (random.chance(300) ? catalogue.guardTime ?? 0 : 0)
+        horizon =
+            isTokenStorm
+            ? latency * random.between(300, 1000)
+            : isStorm
+                ? random.between(300_000_000, 2_000_000_000)
+                : catalogue.maximumTTL * 4 + (random.chance(300) ? catalogue.guardTime ?? 0 : 0)
         isHerd = !isTokenStorm && random.chance(400)
         faultRate = random.pick([5, 20, 60, 150])
         terms = catalogue.terms
@@ -120,8 +125,10 @@ struct SimulationPlan {
     // MARK: Which faults
 
     private static let always: [SimulationFault] = [
-        .delay, .duplicate, .breakage, .halfOpen, .partition, .serverPause, .outOfMemory, .scriptFlush, .busy, .stranger,
-        .clientPause, .suspension, .clientCrash, .cancellation, .divergedCounters, .raisedCounters, .tinyTimeouts, .crash,
+        .delay, .duplicate, .breakage, .halfOpen, .partition, .serverPause, .outOfMemory, .scriptFlush, .busy,
+        .stranger,
+        .clientPause, .suspension, .clientCrash, .cancellation, .divergedCounters, .raisedCounters, .tinyTimeouts,
+        .crash,
     ]
 
     private static func drawFaults(
@@ -158,7 +165,8 @@ struct SimulationPlan {
     }
 
     private static let timed: [SimulationFault] = [
-        .breakage, .halfOpen, .partition, .serverPause, .crash, .massacre, .flush, .rollback, .outOfMemory, .scriptFlush,
+        .breakage, .halfOpen, .partition, .serverPause, .crash, .massacre, .flush, .rollback, .outOfMemory,
+        .scriptFlush,
         .busy, .stranger, .clientPause, .suspension, .clientCrash, .clockStep, .clockRate, .frozenClock, .eviction,
     ]
 

@@ -1,3 +1,4 @@
+import Reactor
 import RedisLocks
 import Testing
 import TestSupport
@@ -72,6 +73,29 @@ struct MachineryTests {
             let isThere = server.redis.entry(names[0].bytes, at: server.wall(end)) != nil
             #expect(isThere == (persistence == .always || (persistence == .everySecond && milliseconds >= 1000)))
         }
+    }
+
+    @Test("A schedule leaves nothing behind")
+    func remains() async throws {
+        let reactor = try Reactor(name: "simulation")
+        let areGone = await SimulationCampaign.perform(on: reactor) {
+            func run(_ seed: UInt64) -> [WeakReference] {
+                let simulation = Simulation(
+                    seed: seed, options: SimulationOptions(), reactor: reactor, isTraced: false)
+                let parts: [AnyObject] = simulation.clients + simulation.clients.flatMap(\.tasks) + simulation.servers
+                simulation.run()
+                return ([simulation] + parts).map { WeakReference($0) }
+            }
+            return (1...20).map { run(UInt64($0)).allSatisfy { $0.object == nil } }
+        }
+        await reactor.stopAndWait()
+        #expect(areGone == Array(repeating: true, count: 20))
+    }
+
+    private struct WeakReference {
+        weak var object: AnyObject?
+
+        init(_ object: AnyObject) { self.object = object }
     }
 
     @Test("The corpus says which line it does not understand")

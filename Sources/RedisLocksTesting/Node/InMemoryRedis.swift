@@ -123,9 +123,9 @@ extension InMemoryRedis {
         }
     }
 
-    mutating func setField(_ field: String, of key: [UInt8], to value: [UInt8], at now: WallTime) throws(ScriptError) {
+    mutating func setField(_ field: [UInt8], of key: [UInt8], to value: [UInt8], at now: WallTime) throws(ScriptError) {
         var fields = try hash(key, at: now)
-        fields[Array(field.utf8)] = value
+        fields[field] = value
         entries[key] = Entry(.hash(fields), expiry: entry(key, at: now)?.expiry)
     }
 

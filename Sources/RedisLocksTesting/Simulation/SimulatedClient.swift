@@ -148,6 +148,12 @@ final class SimulatedClient: TimerScheduler, @unchecked Sendable {
         for task in tasks { task.processDied() }
     }
 
+    /// The end of the schedule: what refers to each other does so no longer.
+    func dismantle() {
+        crash()
+        tasks = []
+    }
+
     // MARK: What happens on its links
 
     func noteSent(_ request: NodeRequest) {

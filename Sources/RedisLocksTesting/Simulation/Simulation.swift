@@ -110,7 +110,7 @@ package final class Simulation: @unchecked Sendable {
         drain()
         runFinale()
         checkEnd()
-        for client in clients { client.crash() }
+        for client in clients { client.dismantle() }
         clients = []
         queue.removeAll()
         messages = []

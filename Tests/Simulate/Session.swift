@@ -90,7 +90,7 @@ struct Session {
 
     private func tellEnd(of result: SimulationResult) {
         for violation in result.violations.prefix(5) { print("  \(violation)") }
-        for line in result.trace.suffix(60) { print("    \(line)") }
+        for line in result.trace?.around(result.violatedAt) ?? [] { print("    \(line)") }
     }
 
     private func replay() async -> Bool {
@@ -98,7 +98,7 @@ struct Session {
         let result = await SimulationCampaign.perform(on: reactor) {
             Simulation.run(seed: arguments.firstSeed, options: arguments.options, on: reactor, isTraced: true)
         }
-        for line in result.trace { print(line) }
+        for line in result.trace?.all ?? [] { print(line) }
         print("\(result.regime), faults: \(result.faults), \(result.events) events, \(result.grants) grants")
         for violation in result.violations { print(violation) }
         return result.violations.isEmpty

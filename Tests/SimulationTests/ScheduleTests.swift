@@ -17,9 +17,9 @@ struct ScheduleTests {
     func fixedSeeds(regime: SimulationRegime) async throws {
         let reactor = try Reactor(name: "simulation")
         let campaign = SimulationCampaign(options: SimulationOptions(regime: regime))
-        let totals = await campaign.run(seeds: 1..<41, on: reactor)
+        let totals = await campaign.run(seeds: 1..<101, on: reactor)
         await reactor.stopAndWait()
-        #expect(totals.schedules == 40)
+        #expect(totals.schedules == 100)
         #expect(totals.fewestEvents >= 200)
         #expect(totals.grants > 0)
         for failure in totals.failures {
@@ -58,8 +58,10 @@ struct ScheduleTests {
             )
         }
         #expect(silent.digest == traced.digest)
-        #expect(silent.trace.isEmpty)
-        #expect(!traced.trace.isEmpty)
+        #expect(silent.trace == nil)
+        let lines = try #require(traced.trace).all
+        #expect(lines.count > 100)
+        #expect(traced.trace?.around(.max) == Array(lines.suffix(60)))
     }
 
     @Test("What is left out of a schedule is left out: faults, clients, operations")

@@ -51,6 +51,8 @@ extension Simulation {
 
     func grant(_ id: Int, token: Int64, deadline: Int64) {
         note(token)
+        trace?.add(
+            now, "\(history.operations[id].client) holds \(history.operations[id].names) by operation \(id): \(token)")
         history.operations[id].returned = now
         history.operations[id].outcome = .granted(token: token)
         history.operations[id].deadline = deadline
@@ -82,6 +84,7 @@ extension Simulation {
     }
 
     func ended(_ id: Int) {
+        trace?.add(now, "\(history.operations[id].client) has lost operation \(id)")
         history.operations[id].ended = history.operations[id].ended ?? now
     }
 

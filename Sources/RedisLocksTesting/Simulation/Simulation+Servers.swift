@@ -24,7 +24,9 @@ extension Simulation {
         }
         if case .confirm(let names, _, let top, _) = message.request { raiseCounters(names, top, server) }
         let response = server.execute(message.request, at: now)
-        trace?.add(now, "\(server.label) executes \(message.link.client.label)'s \(message.request): \(response)")
+        trace?.add(
+            now,
+            "\(server.label) executes \(message.link.client.label)'s \(message.request.summary): \(response.summary)")
         look(at: response, to: message, server)
         message.link.reply(message, response, at: wall)
     }

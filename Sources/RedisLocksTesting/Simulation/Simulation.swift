@@ -224,7 +224,7 @@ package final class Simulation: @unchecked Sendable {
             return false
         }
         _ = take(slot)
-        trace?.add(now, "\(client.label) <- \(message.link.label): \(message.response.map { "\($0)" } ?? "")")
+        trace?.add(now, "\(client.label) <- \(message.link.label): \(message.response?.summary ?? "")")
         message.link.deliver(message)
         return true
     }

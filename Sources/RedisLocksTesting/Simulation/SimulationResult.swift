@@ -1,16 +1,5 @@
 import Reactor
 
-/// What happened last, as lines for people.
-struct SimulationTrace {
-    private(set) var lines: [String] = []
-    private static let most = 4000
-
-    mutating func add(_ now: Int64, _ text: @autoclosure () -> String) {
-        if lines.count == Self.most { lines.removeFirst(Self.most / 2) }
-        lines.append("\(now / 1_000_000).\(String(now % 1_000_000 + 1_000_000).dropFirst()) ms  \(text())")
-    }
-}
-
 /// What came of one schedule.
 package struct SimulationResult: Sendable {
     package let seed: UInt64
@@ -26,7 +15,9 @@ package struct SimulationResult: Sendable {
     package let violations: [Violation]
     /// Equal for equal schedules, whatever the machine and the process.
     package let digest: UInt64
-    package let trace: [String]
+    package let trace: SimulationTrace?
+    /// When the last of those did what the first violation speaks of.
+    package let violatedAt: Int64
 }
 
 extension Simulation {
@@ -43,6 +34,7 @@ extension Simulation {
             seed: seed, options: options, regime: plan.regime, faults: plan.faults, clients: plan.clients.count,
             events: simulation.eventCount, faultsStruck: simulation.faultCount, operations: operations.count,
             grants: operations.count { $0.token != nil }, sometimes: simulation.sometimes,
-            violations: simulation.violations, digest: simulation.digest, trace: simulation.trace?.lines ?? [])
+            violations: simulation.violations, digest: simulation.digest, trace: simulation.trace,
+            violatedAt: simulation.violations.first?.operations.map { operations[$0].returned ?? 0 }.max() ?? .max)
     }
 }

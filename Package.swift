@@ -61,7 +61,9 @@ let package = Package(
             dependencies: ["Hiredis", "Reactor", "RedisLocks", .product(name: "Logging", package: "swift-log")]
         ),
 
-        .target(name: "TestSupport", dependencies: ["Reactor", "Hiredis"], path: "Tests/TestSupport"),
+        .target(
+            name: "TestSupport", dependencies: ["Reactor", "Hiredis"], path: "Tests/TestSupport", exclude: ["ClockShim"]
+        ),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"]),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport"]),
         .testTarget(name: "HiredisTests", dependencies: ["Hiredis", "TestSupport"]),

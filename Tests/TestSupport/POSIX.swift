@@ -52,6 +52,11 @@ enum POSIX {
         }
     }
 
+    /// Sends what the socket takes; -1 with `errno` when it takes nothing.
+    static func trySend(_ bytes: ArraySlice<UInt8>, to socket: CInt) -> Int {
+        bytes.withUnsafeBytes { send(socket, $0.baseAddress, $0.count, sendFlags) }
+    }
+
     /// Waits until the descriptor has something to read or is at its end. False when `milliseconds` pass first.
     static func waitReadable(_ descriptor: CInt, milliseconds: CInt) -> Bool {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)

@@ -45,6 +45,23 @@ struct ScriptTests {
         }
     }
 
+    @Test("arguments are those of the connection by which the script goes, not of the one before")
+    func argumentsOfTheConnection() async throws {
+        try await RedisTestServer.with { server in
+            try await withClient(server.url) { client in
+                let script = RedisScript(source: "return ARGV[1]")
+                let replies = Record<String?>()
+                _ = await client.withConnection { connection in
+                    // There is no connection yet: it waits for the first one, whose number is 1.
+                    connection.evaluate(
+                        script, keys: [], arguments: ["\(connection.generation)"], deadline: .now + .seconds(20)
+                    ) { replies.append((try? $0.get())?.string) }
+                }
+                #expect(await replies.wait { $0.count == 1 } == ["1"])
+            }
+        }
+    }
+
     @Test("scripts flushed under a running pipeline are sent again, each exactly once")
     func flush() async throws {
         try await RedisTestServer.with { server in

@@ -50,7 +50,8 @@ package final class FakeLockNode: Sendable {
     package init(_ options: Options = Options(), _ behaviour: @escaping Behaviour) throws {
         let log = FakeLockLog()
         self.log = log
-        peer = try FakePeer { try FakeLockSession($0, options, log, behaviour).run() }
+        let runID = (0..<40).map { _ in String(Int.random(in: 0..<16), radix: 16) }.joined()
+        peer = try FakePeer { try FakeLockSession($0, options, log, runID: runID, behaviour).run() }
     }
 
     package var url: String { peer.url }
@@ -82,16 +83,19 @@ private final class FakeLockSession {
     private let options: FakeLockNode.Options
     private let log: FakeLockLog
     private let behaviour: FakeLockNode.Behaviour
+    /// A server of its own has one of its own.
+    private let runID: String
     private var sources: [String] = []
     private var withheld: [String] = []
 
     init(
         _ connection: FakePeerConnection, _ options: FakeLockNode.Options, _ log: FakeLockLog,
-        _ behaviour: @escaping FakeLockNode.Behaviour
+        runID: String, _ behaviour: @escaping FakeLockNode.Behaviour
     ) {
         self.connection = connection
         self.options = options
         self.log = log
+        self.runID = runID
         self.behaviour = behaviour
     }
 
@@ -120,7 +124,7 @@ private final class FakeLockSession {
             sources.append(command[2])
             return bulk(script.sha1)
         case ("INFO", "server"):
-            return bulk("redis_version:\(options.version)\r\nrun_id:\(String(repeating: "a", count: 40))\r\n")
+            return bulk("redis_version:\(options.version)\r\nrun_id:\(runID)\r\n")
         case ("INFO", "memory"): return bulk("maxmemory:0\r\nmaxmemory_policy:noeviction\r\n")
         case ("INFO", _): return bulk("aof_enabled:1\r\n")
         case ("ROLE", _): return "*3\r\n\(bulk(options.role)):0\r\n*0\r\n"

@@ -74,9 +74,14 @@ package final class RedisTestServer: Sendable {
         isolation: isolated (any Actor)? = #isolation,
         _ body: (RedisTestServer) async throws -> Result
     ) async throws -> Result {
-        let server = try await blocking { try RedisTestServer(options) }
+        let server = try await started(options)
         defer { server.cleanUp() }
         return try await body(server)
+    }
+
+    /// Starts a server without taking a thread from the tests that run meanwhile. The caller cleans up.
+    package static func started(_ options: Options = Options()) async throws -> RedisTestServer {
+        try await blocking { try RedisTestServer(options) }
     }
 
     /// Runs what waits for a server on a thread of its own, so that it takes none from the tests that run meanwhile.

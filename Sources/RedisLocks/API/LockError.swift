@@ -161,7 +161,8 @@ public struct NodeReport: Sendable, Hashable, CustomStringConvertible {
         case .won: "\(node): granted"
         case .heldByOther(.some(let remaining)): "\(node): held by another for \(remaining.inSeconds)"
         case .heldByOther(.none): "\(node): held by another, without expiry"
-        case .quarantined(let remaining): "\(node): does not vote for another \(remaining.inSeconds), for it restarted, was emptied or is new"
+        case .quarantined(let remaining):
+            "\(node): does not vote for another \(remaining.inSeconds), for it restarted, was emptied or is new"
         case .clockSkewed(let skew): "\(node): its clock is off by \(skew.inSeconds)"
         case .refused(let reason): "\(node): \(reason)"
         case .timedOut: "\(node): no answer in time"

@@ -62,7 +62,8 @@ public struct LockNodes: Sendable, Hashable {
         guard nodes.count <= Self.maximumCount else {
             throw LockError(
                 .misconfigured,
-                "\(nodes.count) lock nodes were given; \(Self.maximumCount) are the most, and 3 or 5 are what is recommended.")
+                "\(nodes.count) lock nodes were given; \(Self.maximumCount) are the most, and 3 or 5 are what is recommended."
+            )
         }
     }
 }

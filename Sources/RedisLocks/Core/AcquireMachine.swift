@@ -182,9 +182,7 @@ package struct AcquireMachine {
             if case .heldByOther = outcome { return false }
             return true
         }
-        if silent > tolerable {
-            return failures.contains(.permanent) ? .misconfigured : .unreachable
-        }
+        if silent > tolerable { return .unreachable }
         return .contended(hint: shortestUsefulWait(tolerable: tolerable))
     }
 

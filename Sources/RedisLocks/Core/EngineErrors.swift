@@ -29,7 +29,8 @@ extension LockError {
         if let abstention = abstention(waiter.reports) {
             return LockError(
                 .quorumUnreachable,
-                "Too few nodes vote to take the lock \(names.quoted): \(abstention)", names: names, nodes: waiter.reports)
+                "Too few nodes vote to take the lock \(names.quoted): \(abstention)", names: names,
+                nodes: waiter.reports)
         }
         return LockError(
             .quorumUnreachable,
@@ -54,7 +55,8 @@ extension LockError {
         }
         guard unreachable <= tolerable else { return nil }
         if let longest = quarantined.map(\.remaining).max() {
-            return "\(quarantined.map(\.node).joined(separator: ", ")) restarted, or \(quarantined.count == 1 ? "was" : "were") "
+            return
+                "\(quarantined.map(\.node).joined(separator: ", ")) restarted, or \(quarantined.count == 1 ? "was" : "were") "
                 + "emptied or added, and may have forgotten locks that are held; wait another \(longest.inSeconds), or run "
                 + "`redislock init` if the servers are new."
         }
@@ -90,4 +92,3 @@ extension [String] {
     /// `"a"`, or `"a", "b"`.
     package var quoted: String { map { "\"\($0)\"" }.joined(separator: ", ") }
 }
-

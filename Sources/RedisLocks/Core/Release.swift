@@ -61,14 +61,16 @@ final class Release {
 
     private func settle(_ index: Int, _ answer: Answer, in engine: isolated LockEngine) {
         answers[index] = answer
+        // One more waits for the connection to come back: whoever waits for the name need not wait for its expiry then.
+        if answer == .silent {
+            engine.releaseQuietly(
+                lease.terms.names, owner: lease.owner, at: CollectionOfOne(index), ttl: lease.terms.ttl)
+        }
         let tolerable = answers.count - majority
         if answers.count(where: { $0 == .released }) >= majority { return finish(.released) }
         if answers.count(where: { $0 == .notOurs }) > tolerable { return finish(.lost(.taken)) }
         if !answers.contains(where: { $0 == .pending }) {
             let nodes = zip(engine.labels, reports).map { NodeReport(node: $0, outcome: $1 ?? .notNeeded) }
-            // One more waits for the connection to come back: whoever waits for the name need not wait for its expiry then.
-            let silent = answers.indices.filter { answers[$0] == .silent }
-            engine.releaseQuietly(lease.terms.names, owner: lease.owner, at: silent, ttl: lease.terms.ttl)
             finish(.unknown(nodes))
         }
     }

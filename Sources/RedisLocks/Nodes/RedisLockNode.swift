@@ -48,7 +48,8 @@ final class RedisLockNode: LockNode {
             return (flaw ?? Self.doubleVote(parsed, of: identity)).map { RedisError(.refused, "\(label) \($0).") }
         }
         connection = try RedisConnection(
-            url: identity.url, configuration: Self.connectionConfiguration(configuration), reactor: reactor, preamble: preamble)
+            url: identity.url, configuration: Self.connectionConfiguration(configuration), reactor: reactor,
+            preamble: preamble)
         connection.onHealthChange = { [weak self] health in self?.healthChanged(health) }
     }
 
@@ -71,7 +72,8 @@ final class RedisLockNode: LockNode {
                 if let twin = identities.first(where: { $0.url.location == url.location }) {
                     throw RedisError(
                         .invalidURL,
-                        "Nodes \(twin.index + 1) and \(index + 1) are both \(url.location); a quorum needs different servers.")
+                        "Nodes \(twin.index + 1) and \(index + 1) are both \(url.location); a quorum needs different servers."
+                    )
                 }
                 identities.append(
                     NodeIdentity(index: index, url: url, isDurable: node.isDurable, processes: processes))

@@ -15,7 +15,7 @@ final class FaultProxyLink {
         var unread: ArraySlice<UInt8> = []
         var queue: [Item] = []
         var unsent: ArraySlice<UInt8> = []
-        /// Everything that comes is thrown away.
+        /// Everything that comes from now on is thrown away.
         var isLost = false
         var isAtEnd = false
 
@@ -86,7 +86,6 @@ final class FaultProxyLink {
             if direction == .requests { clientLeft() }
             return
         }
-        guard !lanes[direction.rawValue].isLost else { return }
         lanes[direction.rawValue].unread += buffer[..<count]
         do {
             while server >= 0, try takeFrame(direction, in: &state) {}
@@ -149,7 +148,7 @@ final class FaultProxyLink {
             state.seen.replies.append(answered.request)
             apply(state.rules[lane](answered.request), to: Item(bytes: bytes, request: answered.request), in: direction)
         }
-        return !lanes[lane].isLost
+        return true
     }
 
     private func note(_ arguments: [String], in state: inout FaultProxyState) -> FaultProxy.Request {
@@ -170,6 +169,8 @@ final class FaultProxyLink {
     }
 
     private func apply(_ verdict: FaultProxy.Verdict, to item: Item, in direction: FaultProxy.Direction) {
+        // What is lost is read and counted all the same.
+        guard !lanes[direction.rawValue].isLost else { return }
         var item = item
         switch verdict {
         case .pass: break
@@ -178,7 +179,6 @@ final class FaultProxyLink {
         case .duplicate: item.bytes += direction == .requests ? item.bytes : []
         case .drop:
             lanes[direction.rawValue].isLost = true
-            lanes[direction.rawValue].unread = []
             return
         case .cut: return end(reset: false)
         case .reset: return end(reset: true)

@@ -136,7 +136,7 @@ final class LeaseRecord {
     let hasBody: Bool
     let latestDeadline: ContinuousClock.Instant?
     var nextRenewal: ContinuousClock.Instant
-    /// When the attempt or extension was sent on which the present deadline rests.
+    /// When the present deadline was decided upon.
     var lastConfirmed: ContinuousClock.Instant
     var isExtending = false
     var failedExtensions = 0

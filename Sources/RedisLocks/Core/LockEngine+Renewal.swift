@@ -45,7 +45,7 @@ extension LockEngine {
         guard lease.state.extend(to: deadline) else { return lose(lease, .expired) }
         lease.failedExtensions = 0
         lease.hasWarned = false
-        lease.lastConfirmed = renewal.start
+        lease.lastConfirmed = now
         lease.nextRenewal = now + jittered(lease.terms.renewalInterval)
         report(.renewed(names: lease.terms.nameStrings, lag: lag, took: now - renewal.start))
         arm(lease)

@@ -173,7 +173,7 @@ extension LockEngine {
         let lease = LeaseRecord(
             id: waiter.id, terms: waiter.terms, owner: attempt.owner, top: top, state: state, hasBody: waiter.hasBody,
             latestDeadline: latestDeadline,
-            nextRenewal: attempt.sent + jittered(waiter.terms.renewalInterval), confirmed: attempt.sent)
+            nextRenewal: attempt.sent + jittered(waiter.terms.renewalInterval), confirmed: now)
         keep(lease)
         waiter.completion(
             .granted(

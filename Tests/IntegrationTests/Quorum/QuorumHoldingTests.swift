@@ -6,7 +6,8 @@ import Testing
 /// Rows 18, 42, 43 and 47 of the fault matrix: leases that are held, given back, and waited for.
 @Suite("A quorum under attack: holding and waiting", .timeLimit(.minutes(2)))
 struct QuorumHoldingTests {
-    @Test("Row 18: the machine sleeps: the lease is lost when it wakes, before anything else is done", arguments: [1, 3])
+    @Test(
+        "Row 18: the machine sleeps: the lease is lost when it wakes, before anything else is done", arguments: [1, 3])
     func suspended(nodes: Int) async throws {
         try await LockTestBed.with(nodes: nodes) { bed in
             let lease = try await bed.locks.acquire("x", ttl: .seconds(10))
@@ -161,16 +162,15 @@ struct QuorumHoldingTests {
                     try await quorum.withClient(configuration) { locks in
                         _ = try await locks.initializeNodes()
                         try await locks.acquire("x").release()
-                        let hoarded = DescriptorHoard()
+                        // Open connections stay, but for those that the servers close now; there can be no new ones.
                         for server in quorum.servers { try server.command("PING") }
-                        hoarded.takeAll()
-                        // The clients' connections are closed by the servers, and there is nothing to make new ones of.
+                        let limit = limitDescriptors(to: 3)
                         for server in quorum.servers {
                             try server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
                         }
                         let error = try await refusal(locks)
                         #expect(error.code == .quorumUnreachable, "\(error)")
-                        hoarded.giveBack()
+                        _ = limitDescriptors(to: limit)
                         try await locks.acquire("x", wait: .patient).release()
                     }
                 }
@@ -180,27 +180,14 @@ struct QuorumHoldingTests {
 }
 
 #if os(Linux)
-    /// Every descriptor that this process may have. Used by one task.
-    private final class DescriptorHoard {
-        private var descriptors: [CInt] = []
-
-        func takeAll() {
-            var limit = rlimit()
-            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-            limit.rlim_cur = min(limit.rlim_cur, 256)
+    /// Returns the limit before. A descriptor's number is less than the limit, so none below those that are open is free.
+    private func limitDescriptors(to count: rlim_t) -> rlim_t {
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        defer {
+            limit.rlim_cur = count
             setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-            while true {
-                let descriptor = dup(0)
-                guard descriptor >= 0 else { return }
-                descriptors.append(descriptor)
-            }
         }
-
-        func giveBack() {
-            for descriptor in descriptors { close(descriptor) }
-            descriptors = []
-        }
-
-        deinit { giveBack() }
+        return limit.rlim_cur
     }
 #endif

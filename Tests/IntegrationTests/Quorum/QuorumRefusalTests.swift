@@ -6,7 +6,9 @@ import Testing
 /// Rows 31 to 36 and 44 of the fault matrix: nodes that answer with an error.
 @Suite("A quorum under attack: nodes that refuse", .timeLimit(.minutes(2)))
 struct QuorumRefusalTests {
-    @Test("Row 31: nodes that may evict keys are refused when they are connected to; a minority is tolerated", arguments: [1, 2])
+    @Test(
+        "Row 31: nodes that may evict keys are refused when they are connected to; a minority is tolerated",
+        arguments: [1, 2])
     func eviction(count: Int) async throws {
         try await RedisTestQuorum.with { quorum in
             for server in quorum.servers.prefix(count) {
@@ -85,7 +87,9 @@ struct QuorumRefusalTests {
                 let error = try await refusal(locks)
                 #expect(error.code == .quorumUnreachable)
                 #expect(error.refusals.count == 2 && error.refusals.allSatisfy { $0.contains("MISCONF") })
-                for server in quorum.servers { try server.command("CONFIG", "SET", "stop-writes-on-bgsave-error", "no") }
+                for server in quorum.servers {
+                    try server.command("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
+                }
                 try await locks.acquire("x", wait: .patient).release()
             }
         }
@@ -100,7 +104,8 @@ struct QuorumRefusalTests {
                 for url in quorum.urls.prefix(2) {
                     group.addTask {
                         let client = try RedisClient(url: RedisURL(url))
-                        let ended = try await client.command(RedisCommand("EVAL", "while true do end", "0"), timeout: .seconds(60))
+                        let ended = try await client.command(
+                            RedisCommand("EVAL", "while true do end", "0"), timeout: .seconds(60))
                         #expect(ended.serverError != nil)
                         await client.close(timeout: .seconds(1))
                     }
@@ -124,14 +129,16 @@ struct QuorumRefusalTests {
     func loading() async throws {
         var server = RedisTestServer.Options()
         server.configuration = ["key-load-delay 0", "loading-process-events-interval-bytes 1024"]
-        try await withNodes(.init(server: server), configuration: .brisk.with { $0.restartGuard = .unsafeOff }) { quorum, locks in
+        try await withNodes(.init(server: server), configuration: .brisk.with { $0.restartGuard = .unsafeOff }) {
+            quorum, locks in
             for server in quorum.servers.prefix(2) {
                 for key in 0..<300 { try server.command("SETRANGE", "filler-\(key)", "2000", "x") }
                 try server.command("CONFIG", "SET", "rdbcompression", "no")
                 try server.command("SAVE")
                 let conf = try readText("\(server.folder)/redis.conf")
                 // 300 keys of 10 ms each.
-                try writeText(conf.replacing("key-load-delay 0", with: "key-load-delay 10000"), to: "\(server.folder)/redis.conf")
+                try writeText(
+                    conf.replacing("key-load-delay 0", with: "key-load-delay 10000"), to: "\(server.folder)/redis.conf")
                 try server.restartWithoutWaiting()
                 try await waitUntil("the server loads") {
                     (try? server.send(["GET", "x"]).description.hasPrefix("LOADING")) ?? false
@@ -151,7 +158,8 @@ struct QuorumRefusalTests {
         server.password = "the-right-one"
         try await RedisTestQuorum.with(.init(server: server)) { quorum in
             let urls = quorum.servers.enumerated().map { $1.url(password: $0 == 0 ? "the-right-one" : "hush-hush") }
-            try await RedisLocks.with(.redlock(urls), configuration: .patient) { locks in
+            try await RedisLocks.with(.redlock(urls), configuration: .patient.with { $0.restartGuard = .unsafeOff }) {
+                locks in
                 let error = try await refusal(locks, wait: .patient)
                 #expect(error.code == .misconfigured)
                 #expect(!"\(error) \(error.nodes)".contains("hush-hush") && !"\(error)".contains("the-right-one"))
@@ -165,8 +173,11 @@ struct QuorumRefusalTests {
         var server = RedisTestServer.Options()
         server.users = ["worker on >hush-hush ~* &* +@all -evalsha -eval"]
         try await RedisTestQuorum.with(.init(server: server)) { quorum in
-            let urls = quorum.servers.enumerated().map { $0 == 0 ? $1.url : $1.url(user: "worker", password: "hush-hush") }
-            try await RedisLocks.with(.redlock(urls), configuration: .patient) { locks in
+            let urls = quorum.servers.enumerated().map {
+                $0 == 0 ? $1.url : $1.url(user: "worker", password: "hush-hush")
+            }
+            try await RedisLocks.with(.redlock(urls), configuration: .patient.with { $0.restartGuard = .unsafeOff }) {
+                locks in
                 let error = try await refusal(locks, wait: .patient)
                 #expect(error.code == .misconfigured)
                 #expect(error.description.contains("evalsha") && !error.description.contains("hush-hush"))

@@ -16,14 +16,18 @@ struct QuorumRestartTests {
             let emptied = ContinuousClock.now
             try await quorum.restartEmpty([0, 2, 4])
             try await quorum.withClient(configuration) { others in
-                let error = try await refusal(others)
+                // Two nodes may say first that it is held, which is as good a reason.
+                let held = try await refusal(others)
+                #expect([.quorumUnreachable, .waitTimedOut].contains(held.code))
+                #expect(held.description.contains("does not vote for another"))
+                #expect(lease.isValid || lease.deadline < .now)
+                // Nobody holds this one, and it may not be granted either: it might have been forgotten.
+                let error = try await refusal(others, "y")
                 #expect(error.code == .quorumUnreachable)
-                #expect(
-                    error.quarantines.count >= 1
-                        && error.quarantines.allSatisfy { $0 > .zero && $0 <= .milliseconds(7_050) })
+                #expect(error.quarantines.count == 3)
+                #expect(error.quarantines.allSatisfy { $0 > .zero && $0 <= .milliseconds(7_050) })
                 #expect(error.message.contains("restarted") && error.message.contains("wait another"))
-                let blamed = [0, 2, 4].count { error.message.contains(quorum.urls[$0]) }
-                #expect(blamed >= 1 && error.message.contains("redislock init"))
+                #expect([0, 2, 4].allSatisfy { error.message.contains(quorum.urls[$0]) })
 
                 let next = try await others.acquire("x", wait: .patient)
                 #expect(emptied.duration(to: .now) > .milliseconds(7_000))
@@ -151,7 +155,8 @@ private func expectAbstention(
     _ quorum: RedisTestQuorum, _ configuration: RedisLocks.Configuration, after lease: Lease
 ) async throws {
     try await quorum.withClient(configuration) { others in
-        let error = try await refusal(others)
+        // A name that nobody holds: of the other, one of two may say first that it is held, which is as good a reason.
+        let error = try await refusal(others, "y")
         #expect(error.code == .quorumUnreachable)
         #expect(!error.quarantines.isEmpty)
         let next = try await others.acquire("x", wait: .patient)

@@ -43,6 +43,19 @@ struct QuorumVoteTests {
         }
     }
 
+    @Test("Row 2: with one of five nodes stopped the lock is acquired and released while that one has not answered")
+    func minorityStopped() async throws {
+        try await withNodes(.init(count: 5, isProxied: true)) { quorum, locks in
+            try quorum.servers[1].pause()
+            for _ in 0..<3 { try await locks.acquire("x").release() }
+            let stopped = quorum.proxies[1].seen
+            #expect(stopped.requests(.acquire).count == 3 && stopped.replies(.acquire).isEmpty)
+            try quorum.servers[1].resume()
+            try await quorum.proxies[1].waitForReplies(.release, count: 3)
+            try await quorum.waitUntilFree("x")
+        }
+    }
+
     @Test("Row 3: with a majority dead nobody is granted, the error names the nodes, and what was taken is given back")
     func majorityDead() async throws {
         try await withNodes(.init(isProxied: true), configuration: .brisk) { quorum, locks in

@@ -86,6 +86,34 @@ struct HistoryLinearizabilityTests {
         #expect(stuck == [12])
     }
 
+    @Test("The keys of two sets are equal when the sets are, however they came about", arguments: 0..<10)
+    func keys(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        var set = CompactSet(count: 300)
+        var elements: Set<Int> = []
+        var seen: [CompactSet.Key: Set<Int>] = [:]
+        for step in 0..<3000 {
+            // Fills from the front, with gaps, and empties again, as the search does.
+            let limit = min(step % 600, 600 - step % 600) + 1
+            let element = Int.random(in: max(0, limit - 80)..<limit, using: &generator)
+            if step % 600 < 300 {
+                if elements.insert(element).inserted { set.insert(element) }
+                if generator.chance(50), let missing = (0..<limit).first(where: { !elements.contains($0) }) {
+                    elements.insert(missing)
+                    set.insert(missing)
+                }
+            } else if let last = elements.max() {
+                elements.remove(last)
+                set.remove(last)
+                if generator.chance(30), elements.remove(element) != nil { set.remove(element) }
+            }
+            var rebuilt = CompactSet(count: 300)
+            for element in elements.shuffled(using: &generator) { rebuilt.insert(element) }
+            #expect(rebuilt.key == set.key)
+            #expect(seen.updateValue(elements, forKey: set.key) ?? elements == elements)
+        }
+    }
+
     @Test("It agrees with trying every order, on registers", arguments: 0..<20)
     func registers(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
@@ -111,7 +139,10 @@ struct HistoryLinearizabilityTests {
         for _ in 0..<50 {
             let history = LockHistory(operations: (0..<3).map { randomOperation($0, &generator) })
             let expected = isExplainedByAnyOrder(PlainMutex(), PlainMutex.calls(history))
-            #expect(FencedMutexChecker().check(history).isEmpty == expected, "\(history.lines)")
+            for searchesAlways in [false, true] {
+                let found = FencedMutexChecker(searchesAlways: searchesAlways).check(history)
+                #expect(found.isEmpty == expected, "\(history.lines)")
+            }
             if expected { counts.yes += 1 } else { counts.no += 1 }
         }
         #expect(counts.yes > 5 && counts.no > 5, "both happen")

@@ -3,8 +3,12 @@ import Testing
 
 @Suite("The fenced mutex behind histories")
 struct HistoryMutexTests {
+    /// With and without the search, which must agree.
     private func violations(_ operations: LockOperation...) -> [Violation] {
-        FencedMutexChecker().check(LockHistory(operations: operations))
+        let history = LockHistory(operations: operations)
+        let found = FencedMutexChecker().check(history)
+        #expect(FencedMutexChecker(searchesAlways: true).check(history) == found)
+        return found
     }
 
     @Test("Grants one after the other pass, touching or not")
@@ -74,7 +78,8 @@ struct HistoryMutexTests {
         let operations = (0..<8).map {
             grant($0, token: Int64($0), invoked: 0, held: Int64($0) * 10..<Int64($0) * 10 + 5)
         }
-        let found = FencedMutexChecker(maximumStates: 3).check(LockHistory(operations: operations))
+        let found = FencedMutexChecker(maximumStates: 3, searchesAlways: true).check(
+            LockHistory(operations: operations))
         #expect(found.kinds == [.undecided])
         #expect(FencedMutexChecker().check(LockHistory(operations: operations)).isEmpty)
     }

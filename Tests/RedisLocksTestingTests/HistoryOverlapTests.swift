@@ -44,6 +44,8 @@ struct HistoryOverlapTests {
         let inner = grant(3, token: 3, invoked: 0, held: 50..<60, names: ["y", "z"])
         #expect(violations(long, other).isEmpty)
         #expect(violations(long, other, inner).map(\.operations) == [[1, 3]])
+        let early = grant(4, token: 4, invoked: 0, held: 10..<20, names: ["y"])
+        #expect(violations(long, early, inner).map(\.operations) == [[1, 4], [1, 3]])
     }
 
     @Test("Who was told after its own deadline never held anything")

@@ -30,6 +30,9 @@ struct HistoryStoreTests {
     func down() {
         #expect(violations(claim(1, by: 1, 11), claim(2, by: 2, 10)).kinds == [.storeTokenWentDown])
         #expect(violations(write(1, by: 1, 11, 0), write(2, by: 2, 10, 0)).kinds == [.storeTokenWentDown])
+        #expect(
+            violations(claim(1, by: 1, 11), claim(2, by: 2, 9), claim(3, by: 3, 10)).kinds
+                == [.storeTokenWentDown, .storeTokenWentDown], "the highest counts, not the last")
         #expect(violations(claim(1, by: 1, 11), claim(2, by: 1, 11), claim(3, by: 2, 10, accepted: false)).isEmpty)
     }
 

@@ -59,6 +59,8 @@ struct HistoryTokenTests {
             ])
         #expect(violations(first, grant(2, token: 6, invoked: 5, held: 5..<5, client: "b")).isEmpty)
         #expect(violations(first, grant(2, token: 8, invoked: 5, held: 5..<5, client: "a")).isEmpty)
+        let handed = grant(2, token: 6, invoked: 5, held: 5..<5, client: "a", leaseInvoked: 0)
+        #expect(violations(first, handed).isEmpty, "its place was settled before")
     }
 
     @Test("A set counts for each of its names, and names do not disturb each other")

@@ -6,7 +6,11 @@ package struct LeaseOverlapChecker: Sendable {
     package init() {}
 
     package func check(_ history: LockHistory) -> [Violation] {
-        history.grantsByName().flatMap { name, grants in overlaps(name, grants) }
+        check(history.grantsByName())
+    }
+
+    func check(_ grantsByName: LockHistory.GrantsByName) -> [Violation] {
+        grantsByName.flatMap { name, grants in overlaps(name, grants) }
     }
 
     private func overlaps(_ name: String, _ grants: [LockHistory.Grant]) -> [Violation] {

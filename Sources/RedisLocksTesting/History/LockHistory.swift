@@ -92,7 +92,8 @@ package struct StoreEvent: Sendable, Equatable {
     }
 
     /// When the *store* executed it: on its clock, or as a number that it counts up. Events of one key with the same `at`
-    /// stand in their order of execution. What a client measures around its request is not good enough.
+    /// stand in their order of execution. What a client measures around its request is not good enough, and a client that
+    /// lost the reply does not know; let the store keep a log in the same atomic step.
     package var at: Int64
     package var key: String
     package var client: String

@@ -5,7 +5,11 @@ package struct TokenChecker: Sendable {
     package init() {}
 
     package func check(_ history: LockHistory) -> [Violation] {
-        history.grantsByName().flatMap { name, grants in
+        check(history.grantsByName())
+    }
+
+    func check(_ grantsByName: LockHistory.GrantsByName) -> [Violation] {
+        grantsByName.flatMap { name, grants in
             let sorted = grants.sorted { ($0.token, $0.id) < ($1.token, $1.id) }
             return equalTokens(name, sorted) + inversions(name, sorted) + inversionsByClient(name, sorted)
         }

@@ -31,14 +31,17 @@ package struct Violation: Error, Sendable, Hashable, CustomStringConvertible {
 
 extension LockHistory {
     /// The grants that cover each name, in no order: an operation on a set counts for each of its names.
-    func grantsByName() -> [(name: String, grants: [Grant])] {
+    func grantsByName() -> GrantsByName {
         var byName: [String: [Grant]] = [:]
         for operation in operations {
             guard let token = operation.token else { continue }
-            for name in Set(operation.names) { byName[name, default: []].append(Grant(operation, token)) }
+            let names = operation.names.count > 1 ? Array(Set(operation.names)) : operation.names
+            for name in names { byName[name, default: []].append(Grant(operation, token)) }
         }
         return byName.sorted { $0.key < $1.key }.map { (name: $0.key, grants: $0.value) }
     }
+
+    typealias GrantsByName = [(name: String, grants: [Grant])]
 
     /// An operation that was granted.
     struct Grant: Sendable {

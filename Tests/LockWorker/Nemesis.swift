@@ -38,7 +38,7 @@ struct Nemesis {
         let free = 2 - abstaining.count
         let candidates = quorum.servers.indices.filter { abstaining[$0] == nil }.shuffled(using: &generator)
         let victims = Array(candidates.prefix(Int.random(in: 0...free, using: &generator)))
-        switch Int.random(in: 0..<(kind == .fenced ? 6 : 3), using: &generator) {
+        switch Int.random(in: 0..<(kind == .fenced ? 5 : 3), using: &generator) {
         case 0:
             count("node kills", victims.count)
             try await quorum.kill(victims)

@@ -20,7 +20,6 @@ struct QuorumRestartTests {
                 let held = try await refusal(others)
                 #expect([.quorumUnreachable, .waitTimedOut].contains(held.code))
                 #expect(held.description.contains("does not vote for another"))
-                #expect(lease.isValid || lease.deadline < .now)
                 // Nobody holds this one, and it may not be granted either: it might have been forgotten.
                 let error = try await refusal(others, "y")
                 #expect(error.code == .quorumUnreachable)

@@ -26,9 +26,8 @@ struct InitReport {
                 switch node.outcome {
                 case .initialized: .initialized
                 case .refused(let counter): .holdsCounter(counter)
-                // The server's own word for a command that this user may not send.
-                case .failed(let reason) where reason.hasPrefix("NOPERM"): .refused(reason)
-                case .failed(let reason): .failed(reason)
+                case .failed(let reason): .refused(reason)
+                case .unreachable(let reason): .failed(reason)
                 }
         }
 

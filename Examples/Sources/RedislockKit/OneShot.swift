@@ -45,9 +45,8 @@ package struct OneShot: Sendable {
 
     /// Makes new nodes vote, and prints what became of each.
     package func initialize(force: Bool) async -> Answer {
-        await withLocks { _ in
-            // Which has checked them as a set: their number, and that they are different.
-            let report = InitReport(nodes: await initializeEach(force: force))
+        await withLocks { locks in
+            let report = InitReport(nodes: try await locks.initializeNodes(force: force).map { .init($0) })
             Console.print(report.text)
             return (report.exitStatus, report.sentence)
         }
@@ -61,36 +60,6 @@ package struct OneShot: Sendable {
             throw error
         } catch {
             // Silence.
-        }
-    }
-
-    /// Each by itself: one that cannot be reached holds up no other, and is told from one that says no.
-    private func initializeEach(force: Bool) async -> [InitReport.Node] {
-        await withTaskGroup(of: (Int, InitReport.Node).self) { group in
-            for (index, url) in nodes.urls.enumerated() {
-                group.addTask { (index, await initialize(url, force: force)) }
-            }
-            return await group.reduce(into: []) { $0.append($1) }.sorted { $0.0 < $1.0 }.map(\.1)
-        }
-    }
-
-    private func initialize(_ url: String, force: Bool) async -> InitReport.Node {
-        var label = ""
-        do {
-            let locks = try RedisLocks(.node(url), configuration: nodes.configuration(), logger: logger)
-            let result: Result<[NodeInitialization], LockError>
-            do {
-                try await locks.connect()
-                result = .success(try await locks.initializeNodes(force: force))
-            } catch {
-                result = .failure(error)
-            }
-            await locks.shutdown()
-            return InitReport.Node(try result.get()[0])
-        } catch {
-            if let node = error.nodes.first { label = node.node }
-            let reason = error.nodes.first.map { String($0.description.dropFirst(label.count + 2)) } ?? error.message
-            return InitReport.Node(label, error.code == .misconfigured ? .refused(reason) : .failed(reason))
         }
     }
 

@@ -121,7 +121,7 @@
             "Row 16: the clocks of a majority jump during a hold, by less than the ttl: the holder finds out with its renewal"
         )
         func stepDuringHold() async throws {
-            try await withNodes(Self.nodes, configuration: .short(.seconds(3))) { quorum, locks in
+            try await withNodes(Self.nodes, configuration: .short(.seconds(6))) { quorum, locks in
                 let lease = try await locks.acquire("x")
                 for clock in quorum.clocks.prefix(2) { try clock.jump(by: .milliseconds(500)) }
                 #expect(await lease.lost() == .clockStepped)

@@ -2,7 +2,8 @@ import RedisLocks
 import TestSupport
 import Testing
 
-/// An attempt is over as soon as a majority is out of reach. What is said about it must be right all the same.
+/// An attempt is over as soon as a majority is out of reach. What is said when the budget is spent must be right all the same:
+/// later answers count for it.
 @Suite("A quorum under attack: reasons", .timeLimit(.minutes(2)))
 struct QuorumReasonTests {
     @Test("Row 3: a majority is dead and somebody holds the rest: it is the dead nodes that matter")
@@ -10,7 +11,7 @@ struct QuorumReasonTests {
         try await withNodes(.init(count: 5), configuration: .brisk) { quorum, locks in
             for server in quorum.servers.prefix(2) { try server.command("SET", "x", "other", "PX", "60000") }
             try await quorum.kill(2..<5)
-            let error = try await refusal(locks)
+            let error = try await refusal(locks, wait: .upTo(.seconds(2)))
             #expect(error.code == .quorumUnreachable, "\(error)")
         }
     }
@@ -21,7 +22,7 @@ struct QuorumReasonTests {
             for server in quorum.servers.prefix(2) { try server.command("SET", "x", "other", "PX", "60000") }
             for server in quorum.servers.suffix(3) { try server.command("FLUSHALL") }
             for proxy in quorum.proxies.suffix(2) { proxy.set(.replies, .acquire, .hold) }
-            async let refused = refusal(locks)
+            async let refused = refusal(locks, wait: .upTo(.seconds(2)))
             for proxy in quorum.proxies.suffix(2) { try await proxy.waitForHeld(.replies, count: 1) }
             for proxy in quorum.proxies { try await proxy.waitForReplies(.acquire, count: 1) }
             for proxy in quorum.proxies { proxy.heal() }

@@ -54,7 +54,7 @@ struct QuorumRefusalTests {
 
     @Test("Row 32: nodes out of memory grant nothing new; what is held is renewed and released")
     func outOfMemory() async throws {
-        let configuration = RedisLocks.Configuration.short(.seconds(3), maximumTTL: .seconds(60))
+        let configuration = RedisLocks.Configuration.short(.seconds(6), maximumTTL: .seconds(60))
         try await withNodes(configuration: configuration) { quorum, locks in
             let lease = try await locks.acquire("x")
             for server in quorum.servers.prefix(2) { try server.command("CONFIG", "SET", "maxmemory", "100kb") }

@@ -132,7 +132,7 @@ struct QuorumRestartTests {
 
     @Test("Row 41: nodes lost one after the other: held while a majority knows it, planted anew; both at once: lost")
     func oneByOne() async throws {
-        try await withNodes(configuration: .short(.seconds(3))) { quorum, locks in
+        try await withNodes(configuration: .short(.seconds(5))) { quorum, locks in
             let lease = try await locks.acquire("x")
             try await quorum.restartEmpty([0])
             try await waitUntil("the lease is planted at node 0 anew, after its quarantine") {

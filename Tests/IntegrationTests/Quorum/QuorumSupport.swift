@@ -41,7 +41,7 @@ extension RedisLocks.Configuration {
     /// Nodes that do not answer are given up soon. Whoever expects a grant must not use it: the machine may be slow.
     static var brisk: RedisLocks.Configuration {
         var configuration = RedisLocks.Configuration.patient
-        configuration.nodeTimeout = .milliseconds(300)
+        configuration.nodeTimeout = .seconds(1)
         return configuration
     }
 

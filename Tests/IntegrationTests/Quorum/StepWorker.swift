@@ -19,7 +19,10 @@ final class StepWorker: Sendable {
         mkdir(self.folder, 0o700)
         var arguments = ["steps", "--steps", steps, "--client", name, "--name", "x", "--store", store.url]
         for url in urls { arguments += ["--node", url] }
-        arguments += ["--ttl", "1000", "--maximum-ttl", "1000", "--wait", "\(Int(wait / .milliseconds(1)))"]
+        arguments += [
+            "--ttl", "2000", "--maximum-ttl", "2000", "--node-timeout", "600", "--wait",
+            "\(Int(wait / .milliseconds(1)))",
+        ]
         arguments += ["--folder", self.folder, "--history", "\(self.folder)/history", "--first-id", "\(firstID)"]
         process = try SupervisedProcess(SupervisedProcess.sibling("lock-worker"), arguments)
     }

@@ -26,6 +26,9 @@ package final class SupervisedProcess: Sendable {
         supervisor.close()
     }
 
+    /// To look at, not to signal: use the functions below. 0 once its end has been seen.
+    package var processIdentifier: pid_t { supervisor.child }
+
     /// What it has written to its standard output and error.
     package var output: String { (try? POSIX.readFile("\(supervisor.folder)/log")) ?? "" }
 

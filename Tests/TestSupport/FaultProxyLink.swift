@@ -100,7 +100,8 @@ final class FaultProxyLink {
         flush(.replies, to: client, slice: state.slices[FaultProxy.Direction.replies.rawValue])
         // What the server said last is passed on; then the connection ends as its own did.
         if lanes[1].isAtEnd && (client < 0 || lanes[1].isIdle) { end(reset: false) }
-        if client < 0 && lanes[0].isIdle { end(reset: false) }
+        // What a client has asked for before it left is heard to the end.
+        if client < 0 && lanes[0].isIdle && expected.isEmpty { end(reset: false) }
     }
 
     private func flush(_ direction: FaultProxy.Direction, to socket: CInt, slice: Int?) {

@@ -46,7 +46,7 @@ struct QuorumHoldingTests {
                 #expect(error?.code == .leaseLost(.taken))
                 let again = await #expect(throws: LockError.self) { try await lease.release() }
                 #expect(again?.code == .notHeld)
-                #expect(try quorum.holders(of: "x") == [0, 1, 2])
+                try await quorum.waitUntilHeld("x", by: [0, 1, 2])
                 try await next.release()
             }
         }
@@ -95,7 +95,7 @@ struct QuorumHoldingTests {
                 task.cancel()
                 try await expectCancelled(task)
                 #expect(lease.isValid)
-                #expect(try quorum.holders(of: "x") == [0, 1, 2])
+                try await quorum.waitUntilHeld("x", by: [0, 1, 2])
                 try await lease.release()
             }
             try await quorum.waitUntilFree("x")

@@ -22,7 +22,7 @@ struct QuorumMessageTests {
 
     @Test("Row 5: replies that are held until the keys have expired reach nobody who believes in them")
     func repliesPastTTL() async throws {
-        try await withNodes(.init(isProxied: true), configuration: .short(.milliseconds(300))) { quorum, locks in
+        try await withNodes(.init(isProxied: true), configuration: .short(.seconds(5))) { quorum, locks in
             for proxy in quorum.proxies { proxy.set(.replies, .acquire, .hold) }
             let error = try await refusal(locks)
             #expect(error.code == .quorumUnreachable)
@@ -30,6 +30,7 @@ struct QuorumMessageTests {
             try await quorum.waitUntilFree("x")
             try await quorum.withClient(isDirect: true) { others in
                 let lease = try await others.acquire("x")
+                try await quorum.waitUntilHeld("x", by: [0, 1, 2])
                 for proxy in quorum.proxies { proxy.heal() }
                 for proxy in quorum.proxies { try await proxy.waitForReplies(.release, count: 1) }
                 #expect(try quorum.holders(of: "x") == [0, 1, 2], "the late release is not for somebody else's lease")
@@ -62,7 +63,7 @@ struct QuorumMessageTests {
             quorum.proxies[0].set(.replies, .acquire, .cut)
             let error = try await refusal(locks)
             #expect(error.code == .quorumUnreachable)
-            #expect(error.outcomes[1] == .won && error.silentCount == 2)
+            #expect(error.silentCount == 2)
             #expect(quorum.proxies[0].seen.requests(.acquire).count == 1)
             try await waitUntil("node 0 is free") { try quorum.servers[0].command("EXISTS", "x") == "0" }
             #expect(quorum.proxies[0].seen.replies(.acquire).count == 1, "it had been taken")
@@ -96,6 +97,7 @@ struct QuorumMessageTests {
                 let error = try await refusal(locks)
                 #expect(error.code == .quorumUnreachable)
             }
+            for proxy in quorum.proxies { proxy.cut() }
             for proxy in quorum.proxies { try await proxy.wait(for: "no connection") { $0.openConnections == 0 } }
             try await quorum.resume([0, 1])
             let owner = try #require(quorum.proxies[0].seen.requests(.acquire).first?.owner)

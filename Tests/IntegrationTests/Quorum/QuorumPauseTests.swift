@@ -34,7 +34,7 @@ struct QuorumPauseTests {
         "Row 12: a client that is stopped while it asks, and whose replies wait in its socket, rejects itself when it goes on"
     )
     func stoppedBeforeCheck() async throws {
-        try await withWorkers("gate:on,acquire", "gate:on,acquire,gate:off,release", firstWait: .zero) {
+        try await withWorkers("gate:on,acquire,gate:end", "gate:on,acquire,gate:off,release", firstWait: .zero) {
             first, second, quorum in
             for proxy in quorum.proxies {
                 proxy.set(.replies) { $0.script == .acquire && $0.client == "first" ? .hold : .pass }
@@ -52,6 +52,7 @@ struct QuorumPauseTests {
                 try await proxy.wait(for: "the cleanup") { $0.replies(.release).contains { $0.client == "first" } }
             }
             #expect(try quorum.holders(of: "x").count >= 2)
+            try first.open("end")
             try second.open("off")
         }
     }

@@ -11,7 +11,7 @@ struct QuorumReasonTests {
         try await withNodes(.init(count: 5), configuration: .brisk) { quorum, locks in
             for server in quorum.servers.prefix(2) { try server.command("SET", "x", "other", "PX", "60000") }
             try await quorum.kill(2..<5)
-            let error = try await refusal(locks, wait: .upTo(.seconds(2)))
+            let error = try await refusal(locks, wait: .upTo(.seconds(5)))
             #expect(error.code == .quorumUnreachable, "\(error)")
         }
     }
@@ -22,7 +22,7 @@ struct QuorumReasonTests {
             for server in quorum.servers.prefix(2) { try server.command("SET", "x", "other", "PX", "60000") }
             for server in quorum.servers.suffix(3) { try server.command("FLUSHALL") }
             for proxy in quorum.proxies.suffix(2) { proxy.set(.replies, .acquire, .hold) }
-            async let refused = refusal(locks, wait: .upTo(.seconds(2)))
+            async let refused = refusal(locks, wait: .upTo(.seconds(5)))
             for proxy in quorum.proxies.suffix(2) { try await proxy.waitForHeld(.replies, count: 1) }
             for proxy in quorum.proxies { try await proxy.waitForReplies(.acquire, count: 1) }
             for proxy in quorum.proxies { proxy.heal() }

@@ -63,7 +63,7 @@ struct QuorumRefusalTests {
             #expect(error.refusals.count == 2 && error.refusals.allSatisfy { $0.contains("OOM") })
             #expect(await isRenewed(lease.events))
             try await lease.release()
-            #expect(try quorum.holders(of: "x") == [])
+            try await quorum.waitUntilFree("x")
             try await quorum.waitUntilFree("y")
         }
     }
@@ -146,7 +146,7 @@ struct QuorumRefusalTests {
             }
             let error = try await refusal(locks)
             #expect(error.code == .quorumUnreachable)
-            #expect(error.outcomes[2] == .won)
+            #expect([.won, .notNeeded].contains(error.outcomes[2]))
             #expect(error.description.contains("LOADING"), "\(error)")
             try await locks.acquire("x", wait: .patient).release()
         }

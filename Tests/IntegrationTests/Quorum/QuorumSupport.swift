@@ -35,6 +35,11 @@ extension RedisTestQuorum {
     func waitUntilFree(_ name: String) async throws {
         try await waitUntil("\(name) is free on every node") { try holders(of: name).isEmpty }
     }
+
+    /// A grant needs a majority only; the others follow. What has expired by a node's clock is there until somebody looks.
+    func waitUntilHeld(_ name: String, by nodes: [Int]) async throws {
+        try await waitUntil("\(name) is held by the nodes \(nodes)") { try holders(of: name) == nodes }
+    }
 }
 
 extension RedisLocks.Configuration {

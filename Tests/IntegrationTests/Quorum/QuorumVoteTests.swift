@@ -62,7 +62,6 @@ struct QuorumVoteTests {
             try await quorum.kill([0, 2])
             let error = try await refusal(locks)
             #expect(error.code == .quorumUnreachable)
-            #expect(error.outcomes[1] == .won)
             #expect(error.silentCount == 2)
             for url in [quorum.urls[0], quorum.urls[2]] { #expect(error.description.contains(url)) }
             try await quorum.proxies[1].waitForReplies(.release, count: 1)

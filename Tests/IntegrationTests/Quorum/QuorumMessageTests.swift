@@ -24,9 +24,9 @@ struct QuorumMessageTests {
     func repliesPastTTL() async throws {
         try await withNodes(.init(isProxied: true), configuration: .short(.seconds(5))) { quorum, locks in
             for proxy in quorum.proxies { proxy.set(.replies, .acquire, .hold) }
-            let error = try await refusal(locks)
-            #expect(error.code == .quorumUnreachable)
-            for proxy in quorum.proxies { try await proxy.waitForHeld(.replies, count: 1) }
+            async let error = refusal(locks)
+            for proxy in quorum.proxies { try await proxy.waitForReplies(.acquire, count: 1) }
+            #expect(try await error.code == .quorumUnreachable)
             try await quorum.waitUntilFree("x")
             try await quorum.withClient(isDirect: true) { others in
                 let lease = try await others.acquire("x")

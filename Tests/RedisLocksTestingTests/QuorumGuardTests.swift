@@ -117,7 +117,11 @@ struct QuorumGuardTests {
                 try await bed.advanceUntilDone { try await bed.locks.acquire("job", wait: .upTo(.seconds(2))) }
             }
             #expect(error?.code == .quorumUnreachable)
-            #expect(error?.nodes.last?.outcome == .clockSkewed(by: .seconds(5)))
+            // What is certain: the others' clocks may have drifted since they were last seen.
+            guard case .clockSkewed(let skew)? = error?.nodes.last?.outcome else {
+                return #expect(error?.nodes.last == nil, "its vote counted")
+            }
+            #expect((4_950...5_000).contains(skew.milliseconds))
             await bed.settle()
             #expect(!bed.nodes.contains { $0.isHeld("job") }, "its grant was taken back")
         }

@@ -66,7 +66,18 @@ let package = Package(
             dependencies: ["Hiredis", "Reactor", "RedisLocks", .product(name: "Logging", package: "swift-log")]
         ),
 
-        .target(name: "TestSupport", dependencies: ["Reactor", "Hiredis"], path: "Tests/TestSupport"),
+        .target(
+            name: "TestSupport", dependencies: ["Reactor", "Hiredis"], path: "Tests/TestSupport", exclude: ["ClockShim"]
+        ),
+        // No product: processes that tests start, stop and kill.
+        .executableTarget(
+            name: "lock-worker",
+            dependencies: [
+                "Hiredis", "RedisLocks", "RedisLocksTesting", "TestSupport",
+                .product(name: "Metrics", package: "swift-metrics"),
+            ],
+            path: "Tests/LockWorker"
+        ),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"]),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport"]),
         .testTarget(name: "HiredisTests", dependencies: ["Hiredis", "TestSupport"]),
@@ -81,11 +92,12 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Hiredis", "RedisLocks", "RedisLocksTesting", "TestSupport",
+                "Hiredis", "RedisLocks", "RedisLocksTesting", "TestSupport", "lock-worker",
                 .product(name: "InMemoryLogging", package: "swift-log"),
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
-            ]
+            ],
+            exclude: ["Quorum/README.md"]
         ),
     ],
     swiftLanguageModes: [.v6]

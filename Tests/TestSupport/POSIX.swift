@@ -52,6 +52,11 @@ enum POSIX {
         }
     }
 
+    /// Sends what the socket takes; -1 with `errno` when it takes nothing.
+    static func trySend(_ bytes: ArraySlice<UInt8>, to socket: CInt) -> Int {
+        bytes.withUnsafeBytes { send(socket, $0.baseAddress, $0.count, sendFlags) }
+    }
+
     /// Waits until the descriptor has something to read or is at its end. False when `milliseconds` pass first.
     static func waitReadable(_ descriptor: CInt, milliseconds: CInt) -> Bool {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
@@ -76,6 +81,10 @@ enum POSIX {
     }
 
     static func readFile(_ path: String) throws(TestSupportError) -> String {
+        String(decoding: try readBytes(path), as: UTF8.self)
+    }
+
+    static func readBytes(_ path: String) throws(TestSupportError) -> [UInt8] {
         let descriptor = open(path, O_RDONLY)
         guard descriptor >= 0 else { throw .system("open \(path)") }
         defer { close(descriptor) }
@@ -85,14 +94,18 @@ enum POSIX {
             if part.isEmpty { break }
             content += part
         }
-        return String(decoding: content, as: UTF8.self)
+        return content
     }
 
     static func writeFile(_ content: String, to path: String) throws(TestSupportError) {
+        try writeFile(Array(content.utf8), to: path)
+    }
+
+    static func writeFile(_ content: [UInt8], to path: String) throws(TestSupportError) {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         guard descriptor >= 0 else { throw .system("open \(path)") }
         defer { close(descriptor) }
-        var bytes = Array(content.utf8)[...]
+        var bytes = content[...]
         while !bytes.isEmpty {
             let count = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
             if count < 0 && errno == EINTR { continue }

@@ -36,7 +36,7 @@ final class ProcessSupervisor: Sendable {
                 : >"$folder/log"
                 exec 3>"$folder/lifeline"
                 # Split on purpose: the words hold no blanks.
-                redis-server $rest </dev/null >"$folder/log" 2>&1 &
+                $rest </dev/null >"$folder/log" 2>&1 &
                 pid=$!
                 exec 3>&-
                 echo "$pid"
@@ -83,14 +83,14 @@ final class ProcessSupervisor: Sendable {
     /// The running program's process id, 0 when there is none.
     var child: pid_t { state.withLock { $0.child } }
 
-    /// Starts `redis-server`; no argument may contain blanks.
-    func start(_ arguments: [String]) throws(TestSupportError) {
+    /// Starts a program; neither its path nor an argument may contain blanks.
+    func start(_ program: String, _ arguments: [String]) throws(TestSupportError) {
         try state.withLock { state throws(TestSupportError) in
             guard state.child == 0 else { throw TestSupportError("The program runs already.") }
             let lifeline = open("\(folder)/lifeline", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
             guard lifeline >= 0 else { throw .system("open lifeline") }
             state.lifeline = lifeline
-            state.child = try Self.ask("START \(arguments.joined(separator: " "))", state.control)
+            state.child = try Self.ask("START \(([program] + arguments).joined(separator: " "))", state.control)
         }
     }
 

@@ -135,7 +135,18 @@ enum LoopbackPort {
     }
 
     /// A port that was free a moment ago. Someone else may take it before it is used.
+    ///
+    /// Below those that systems give to outgoing connections: the port of a server that is down for a moment would
+    /// otherwise sooner or later be somebody's.
     static func findFree() throws(TestSupportError) -> UInt16 {
+        for _ in 0..<100 {
+            let candidate = UInt16.random(in: 10_240..<32_768)
+            if try isFree(candidate) { return candidate }
+        }
+        throw TestSupportError("No free loopback port in 100 attempts.")
+    }
+
+    private static func isFree(_ port: UInt16) throws(TestSupportError) -> Bool {
         #if canImport(Darwin)
             let probe = Darwin.socket(AF_INET, POSIX.streamSocket, 0)
         #else
@@ -143,15 +154,11 @@ enum LoopbackPort {
         #endif
         guard probe >= 0 else { throw .system("socket") }
         defer { close(probe) }
-        var address = address(0)
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let status = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic -> CInt in
-                let bound = bind(probe, generic, length)
-                return bound == 0 ? getsockname(probe, generic, &length) : bound
+        var address = address(port)
+        return withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(probe, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
-        guard status == 0 else { throw .system("bind") }
-        return UInt16(bigEndian: address.sin_port)
     }
 }

@@ -25,6 +25,8 @@ package final class RedisTestServer: Sendable {
         package var maxMemoryPolicy: String?
         /// Starts as a replica of this server. Only of one without a password, unless `masterauth` is configured below.
         package var replicaOf: RedisTestServer?
+        /// A library that is loaded before all others, and the environment that it needs: ``ClockShim``. Without blanks.
+        var preload: (library: String, environment: [String])?
         /// Further lines of `redis.conf`, such as `"notify-keyspace-events KEA"`. They come last and win.
         package var configuration: [String] = []
 
@@ -56,7 +58,7 @@ package final class RedisTestServer: Sendable {
         var attempt = 1
         while true {
             let candidate = try LoopbackPort.findFree()
-            switch try Self.start(supervisor, port: candidate) {
+            switch try Self.start(supervisor, options, port: candidate) {
             case .ready:
                 port = candidate
                 return
@@ -79,9 +81,16 @@ package final class RedisTestServer: Sendable {
 
     /// Starts a server without taking a thread from the tests that run meanwhile. The caller cleans up.
     package static func started(_ options: Options = Options()) async throws -> RedisTestServer {
+        try await blocking { try RedisTestServer(options) }
+    }
+
+    /// Runs what waits for a server on a thread of its own, so that it takes none from the tests that run meanwhile.
+    package static func blocking<Result: Sendable>(
+        _ body: @escaping @Sendable () throws -> Result
+    ) async throws -> Result {
         try await withCheckedThrowingContinuation { continuation in
             DispatchQueue(label: "redis-server").async {
-                continuation.resume(with: Swift.Result { try RedisTestServer(options) })
+                continuation.resume(with: Swift.Result { try body() })
             }
         }
     }
@@ -167,9 +176,22 @@ package final class RedisTestServer: Sendable {
     /// Starts the server again on the same port and in the same folder, after killing it if it runs.
     package func restart() throws {
         try kill()
-        guard case .ready = try Self.start(supervisor, port: port) else {
+        guard case .ready = try Self.start(supervisor, options, port: port) else {
             throw TestSupportError("Someone else took port \(port) while the server was down.")
         }
+    }
+
+    /// Starts the server after a ``kill()`` and does not wait until it has loaded its data and serves.
+    package func restartWithoutWaiting() throws {
+        try kill()
+        try Self.launch(supervisor, options, port: port)
+    }
+
+    /// Kills the server and starts it without any of its data.
+    package func restartEmpty() throws {
+        try kill()
+        for path in ["\(folder)/appendonlydir", "\(folder)/dump.rdb"] { removeRecursively(path) }
+        try restart()
     }
 
     /// SIGSTOP: connections stay open and nobody answers.
@@ -241,9 +263,19 @@ extension RedisTestServer {
         return lines.joined(separator: "\n") + "\n"
     }
 
+    private static func launch(_ supervisor: ProcessSupervisor, _ options: Options, port: UInt16) throws {
+        let command = ["redis-server", "\(supervisor.folder)/redis.conf", "--port", "\(port)"]
+        if let preload = options.preload {
+            // `env` becomes the server: the process id is the same.
+            try supervisor.start("env", ["LD_PRELOAD=\(preload.library)"] + preload.environment + command)
+        } else {
+            try supervisor.start(command[0], Array(command.dropFirst()))
+        }
+    }
+
     /// Returns when the process that was started, and no other, listens on the port and answers.
-    private static func start(_ supervisor: ProcessSupervisor, port: UInt16) throws -> Start {
-        try supervisor.start(["\(supervisor.folder)/redis.conf", "--port", "\(port)"])
+    private static func start(_ supervisor: ProcessSupervisor, _ options: Options, port: UInt16) throws -> Start {
+        try launch(supervisor, options, port: port)
         let deadline = ContinuousClock.now + .seconds(30)
         while ContinuousClock.now < deadline {
             // Ends at once when the process does: a real signal. While it starts, this is the pace of looking.

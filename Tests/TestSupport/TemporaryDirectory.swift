@@ -43,3 +43,19 @@ package func removeRecursively(_ path: String) {
     }
     rmdir(path)
 }
+
+/// Copies the files of a folder, which has no folders of its own, over those of another.
+package func copyFolder(_ source: String, to target: String) throws {
+    mkdir(target, 0o700)
+    guard let folder = opendir(source) else { throw TestSupportError.system("opendir \(source)") }
+    defer { closedir(folder) }
+    while let entry = readdir(folder) {
+        let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+            tuple.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: tuple.pointee)) {
+                String(cString: $0)
+            }
+        }
+        guard name != "." && name != ".." else { continue }
+        try POSIX.writeFile(try POSIX.readBytes("\(source)/\(name)"), to: "\(target)/\(name)")
+    }
+}

@@ -1,5 +1,6 @@
-import TestSupport
 import Testing
+
+@testable import TestSupport
 
 /// The promise that makes it safe to kill a test run: no server survives it.
 @Suite(.timeLimit(.minutes(2)))
@@ -28,4 +29,57 @@ struct SurvivalTests {
             }
         }
     }
+
+    @Test("no program of ours survives it either")
+    func killedParentOfProgram() async throws {
+        try await withTemporaryDirectory { folder in
+            let note = "\(folder)/note"
+            await #expect(processExitsWith: .signal(SIGKILL)) { [note = note as String] in
+                let program = try SupervisedProcess("/bin/sleep", ["1000"])
+                try program.pause()
+                try writeText("\(program.processIdentifier)", to: note)
+                withExtendedLifetime(program) { _ = kill(getpid(), SIGKILL) }
+            }
+            let pid = try #require(pid_t(try readText(note)))
+            try await waitUntil("program \(pid) is gone") { !processExists(pid) }
+        }
+    }
+
+    #if os(Linux)
+        @Test("proxies leave no descriptor and no thread behind, stopped or thrown away")
+        func proxiesLeaveNothing() async {
+            await #expect(processExitsWith: .success) {
+                func use() -> (descriptors: Int, threads: Int) {
+                    (entries("/proc/self/fd"), entries("/proc/self/task"))
+                }
+                try await RedisTestServer.with { server in
+                    try server.command("PING")
+                    // The runtime opens what its timers need with the first sleep.
+                    try await Task.sleep(for: .milliseconds(1))  // sleep: so that it has
+                    let before = use()
+                    for round in 0..<50 {
+                        let proxy = try FaultProxy(to: server.port)
+                        proxy.set(.requests, round % 3 == 0 ? .hold : .pass)
+                        let client = try RESPClient(port: proxy.port, patience: .milliseconds(1))
+                        _ = try? client.send(["PING"])
+                        if round % 2 == 0 { await proxy.stop() }
+                    }
+                    // Threads of the runtime's pool come and go by a few.
+                    try await waitUntil("everything is given back") {
+                        use().descriptors <= before.descriptors && use().threads <= before.threads + 8
+                    }
+                }
+            }
+        }
+    #endif
 }
+
+#if os(Linux)
+    private func entries(_ path: String) -> Int {
+        guard let folder = opendir(path) else { return -1 }
+        defer { closedir(folder) }
+        var count = 0
+        while readdir(folder) != nil { count += 1 }
+        return count
+    }
+#endif

@@ -44,6 +44,18 @@ struct ClockWatchTests {
         #expect(watch.skew(of: 2) != nil, "measured at the same time as the others, it is 1.5 s off")
     }
 
+    @Test("An answer that lay in the buffer while our process stood still is as old as its request")
+    func buffered() {
+        var watch = watch(3)
+        // Executed at once, read after 20 s, in which our clock has gone 0.5 % slow; then asked again at once.
+        let late = ClockReading(
+            server: 1_800_000_000_000_000, sent: Self.origin, received: Self.origin + .seconds(20))
+        expect(watch.observe(late, of: 0), is: .zero)
+        expect(watch.observe(reading(offset: 100, at: 20_000), of: 0), is: .zero)
+        #expect(
+            watch.observe(reading(offset: 400, at: 20_010), of: 0) > .milliseconds(290), "a jump is one all the same")
+    }
+
     @Test("What an interval leaves open is not held against a node")
     func uncertainty() {
         var watch = watch(3)

@@ -24,6 +24,8 @@ package struct ClockWatch {
     private struct Offset {
         var low: Int64
         var high: Int64
+        /// The node read its clock at some instant from `sent` to `at`.
+        var sent: ContinuousClock.Instant
         var at: ContinuousClock.Instant
     }
 
@@ -63,14 +65,14 @@ package struct ClockWatch {
     package mutating func observe(_ reading: ClockReading, of node: Int) -> Duration {
         let new = Offset(
             low: reading.server - microseconds(reading.received), high: reading.server - microseconds(reading.sent),
-            at: reading.received)
+            sent: reading.sent, at: reading.received)
         guard let old = offsets[node] else {
             offsets[node] = new
             return .zero
         }
         guard new.at >= old.at else { return .zero }
         offsets[node] = new
-        let drifted = drift(between: old.at, and: new.at)
+        let drifted = drift(between: old, and: new)
         let size = Duration.microseconds(max(0, new.low - old.high - drifted, old.low - new.high - drifted))
         if size > .zero {
             let before = steps[node].map { $0.at + memory > new.at ? $0.size : .zero } ?? .zero
@@ -85,8 +87,8 @@ package struct ClockWatch {
         let known = offsets.compactMap(\.self)
         guard known.count >= Self.fewestNodes else { return nil }
         // Our own clock drifts, too: what was measured at another time has moved since, as much as drift allows.
-        let low = Self.median(known.map { $0.low - drift(between: $0.at, and: own.at) })
-        let high = Self.median(known.map { $0.high + drift(between: $0.at, and: own.at) })
+        let low = Self.median(known.map { $0.low - drift(between: $0, and: own) })
+        let high = Self.median(known.map { $0.high + drift(between: $0, and: own) })
         let distance = Duration.microseconds(max(0, own.low - high, low - own.high))
         return distance > maximumSkew ? distance : nil
     }
@@ -107,9 +109,11 @@ package struct ClockWatch {
         return step.at >= start && step.size > drift ? step.size : nil
     }
 
-    /// How many microseconds a clock may run away from ours in that time.
-    private func drift(between first: ContinuousClock.Instant, and second: ContinuousClock.Instant) -> Int64 {
-        Int64((driftFactor * Double(abs((second - first).inMicroseconds))).rounded(.up))
+    /// How many microseconds a clock may have run away from ours between two looks at it, at whatever instants of their
+    /// intervals those were.
+    private func drift(between first: Offset, and second: Offset) -> Int64 {
+        let longest = max(second.at - first.sent, first.at - second.sent).inMicroseconds
+        return Int64((driftFactor * Double(longest)).rounded(.up))
     }
 
     private func microseconds(_ instant: ContinuousClock.Instant) -> Int64 {

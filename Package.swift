@@ -7,7 +7,12 @@ let warningsAreErrors: [SwiftSetting] =
 
 /// Deliberate mistakes that the simulator must catch; never part of what users build. Set by `scripts/simulate`.
 let mutants: [SwiftSetting] =
-    Context.environment["REDIS_LOCKS_MUTANTS"] == nil ? [] : [.define("REDIS_LOCKS_MUTANTS")]
+    Context.environment["REDIS_LOCKS_MUTANTS"] == nil
+    ? []
+    : [
+        .define("REDIS_LOCKS_MUTANTS"),
+        .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+    ]
 
 let package = Package(
     name: "swift-redis-locks",
@@ -78,6 +83,12 @@ let package = Package(
         .testTarget(name: "HiredisTests", dependencies: ["Hiredis", "TestSupport"]),
         .testTarget(name: "RedisLocksTests", dependencies: ["RedisLocks", "RedisLocksTesting", "TestSupport"]),
         .testTarget(name: "RedisLocksTestingTests", dependencies: ["RedisLocks", "RedisLocksTesting", "TestSupport"]),
+        // Run by scripts/simulate; no product.
+        .executableTarget(
+            name: "simulate", dependencies: ["Reactor", "RedisLocks", "RedisLocksTesting"], path: "Tests/Simulate"),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["Reactor", "RedisLocks", "RedisLocksTesting", "TestSupport"],
+            exclude: ["corpus.txt"]),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [

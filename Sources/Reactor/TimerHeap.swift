@@ -2,7 +2,7 @@ import HeapModule
 
 /// Names one scheduled timer of one ``TimerScheduler``; never reused within it.
 package struct TimerID: Hashable, Sendable {
-    let rawValue: UInt64
+    package let rawValue: UInt64
 
     package init(rawValue: UInt64) {
         self.rawValue = rawValue

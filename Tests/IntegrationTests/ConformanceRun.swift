@@ -64,7 +64,9 @@ final class ConformanceRun {
         for number in 1...steps {
             let step = generator.next(now: now)
             do {
+                let process = bootField("rid")
                 let reply = try take(step)
+                if let reply { remark(step, reply, process: process) }
                 if case .array(let elements)? = reply, case .acquire = step, elements.count == 4,
                     case .text(let digits) = elements[1], let top = Int64(String(decoding: digits, as: UTF8.self))
                 {
@@ -75,6 +77,25 @@ final class ConformanceRun {
                 throw Difference(
                     description: "seed \(seed), mode \(mode), step \(number), \(step): \(difference.description)")
             }
+        }
+    }
+
+    /// Notes what is special about a step that was compared.
+    private func remark(_ step: ConformanceStep, _ reply: InMemoryRedis.Reply, process: String?) {
+        func note(_ remark: String) { seen["\(remark) \(reply.kind)", default: 0] += 1 }
+        switch step {
+        case .acquire(let request, let runID):
+            if request.names.count > 1 { note("acquire of a set") }
+            if request.block > 1 { note("acquire of a block") }
+            guard request.guardTime > 0 else { return }
+            if process == nil { note("acquire at a node without a record") }
+            let isAnotherProcess = process != nil && process != runID
+            if isAnotherProcess {
+                note(request.isDurable ? "acquire after a durable restart" : "acquire after a restart")
+            }
+        case .confirm(let names, _, _, _): if names.count > 1 { note("confirm of a set") }
+        case .extend(let names, _, _, _, _): if names.count > 1 { note("extend of a set") }
+        default: break
         }
     }
 
@@ -157,9 +178,11 @@ final class ConformanceRun {
         }
     }
 
-    private func hasBoot(since: String) -> Bool {
-        guard case .hash(let fields) = model.entry(Array(LockName.bootKey.utf8), at: now)?.value else { return false }
-        return fields[Array("since".utf8)] == Array(since.utf8)
+    private func hasBoot(since: String) -> Bool { bootField("since") == since }
+
+    private func bootField(_ name: String) -> String? {
+        guard case .hash(let fields) = model.entry(Array(LockName.bootKey.utf8), at: now)?.value else { return nil }
+        return fields[Array(name.utf8)].map(\.text)
     }
 
     private func compareKeys() throws {

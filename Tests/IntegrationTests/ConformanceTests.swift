@@ -12,6 +12,10 @@ struct ConformanceTests {
         "confirm 1", "confirm 0", "confirm -1", "confirm ERR", "confirm WRONGTYPE",
         "extend 1", "extend 0", "extend ERR", "extend WRONGTYPE",
         "release 0", "release 1", "release 2", "release WRONGTYPE",
+        // Sets of names, blocks of tokens, and what the restart guard knows.
+        "acquire of a set 1", "acquire of a set 2", "acquire of a set 0", "confirm of a set 1", "confirm of a set -1",
+        "extend of a set 1", "acquire of a block 1", "acquire of a block 2", "acquire at a node without a record -1",
+        "acquire after a restart -1", "acquire after a durable restart 1", "acquire after a durable restart -1",
     ]
 
     @Test(

@@ -31,6 +31,19 @@ struct ClockWatchTests {
         }
     }
 
+    @Test("Old measurements of the others do not convict the first node that answers after a long time")
+    func age() {
+        var watch = watch(3)
+        for node in 0..<3 { watch.observe(reading(offset: 0, at: 0), of: node) }
+        // For ten minutes nothing was asked, and our clock has gone 0.5 % slow: all nodes seem 3 s ahead by now.
+        watch.observe(reading(offset: 3_000, at: 600_000), of: 0)
+        #expect(watch.skew(of: 0) == nil)
+        watch.observe(reading(offset: 3_000, at: 600_000), of: 1)
+        watch.observe(reading(offset: 4_500, at: 600_000), of: 2)
+        #expect(watch.skew(of: 1) == nil)
+        #expect(watch.skew(of: 2) != nil, "measured at the same time as the others, it is 1.5 s off")
+    }
+
     @Test("What an interval leaves open is not held against a node")
     func uncertainty() {
         var watch = watch(3)

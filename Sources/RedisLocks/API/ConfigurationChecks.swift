@@ -48,7 +48,7 @@ extension RedisLocks.Configuration {
     private static let guardMargin: Duration = .seconds(1)
 
     /// The settings of one lock, checked.
-    func terms(names: [LockName], ttl requested: Duration?, nodes: Int) throws(LockError) -> LockTerms {
+    package func terms(names: [LockName], ttl requested: Duration?, nodes: Int) throws(LockError) -> LockTerms {
         // Redis counts milliseconds: what it would cut off is cut off here, so that both sides mean the same ttl.
         let asked = requested ?? self.ttl
         try require(

@@ -70,7 +70,7 @@ package struct ClockWatch {
         }
         guard new.at >= old.at else { return .zero }
         offsets[node] = new
-        let drifted = Int64((driftFactor * Double((new.at - old.at).inMicroseconds)).rounded(.up))
+        let drifted = drift(between: old.at, and: new.at)
         let size = Duration.microseconds(max(0, new.low - old.high - drifted, old.low - new.high - drifted))
         if size > .zero {
             let before = steps[node].map { $0.at + memory > new.at ? $0.size : .zero } ?? .zero
@@ -84,8 +84,9 @@ package struct ClockWatch {
         guard offsets.count >= Self.fewestNodes, let own = offsets[node] else { return nil }
         let known = offsets.compactMap(\.self)
         guard known.count >= Self.fewestNodes else { return nil }
-        let low = Self.median(known.map(\.low))
-        let high = Self.median(known.map(\.high))
+        // Our own clock drifts, too: what was measured at another time has moved since, as much as drift allows.
+        let low = Self.median(known.map { $0.low - drift(between: $0.at, and: own.at) })
+        let high = Self.median(known.map { $0.high + drift(between: $0.at, and: own.at) })
         let distance = Duration.microseconds(max(0, own.low - high, low - own.high))
         return distance > maximumSkew ? distance : nil
     }
@@ -104,6 +105,11 @@ package struct ClockWatch {
     package func step(of node: Int, beyond drift: Duration, since start: ContinuousClock.Instant) -> Duration? {
         guard offsets.count >= Self.fewestNodes, let step = steps[node] else { return nil }
         return step.at >= start && step.size > drift ? step.size : nil
+    }
+
+    /// How many microseconds a clock may run away from ours in that time.
+    private func drift(between first: ContinuousClock.Instant, and second: ContinuousClock.Instant) -> Int64 {
+        Int64((driftFactor * Double(abs((second - first).inMicroseconds))).rounded(.up))
     }
 
     private func microseconds(_ instant: ContinuousClock.Instant) -> Int64 {

@@ -64,7 +64,7 @@ package struct ExtendMachine {
             isDecided = true
             let deadline = min(terms.deadline(from: start), latestDeadline ?? terms.deadline(from: start))
             // Late answers do not count, although the nodes said yes: in between, the name may have been someone else's.
-            let isInTime = now <= oldDeadline || Mutant.isOn(.lateExtendAccepted)
+            let isInTime = now <= oldDeadline || Mutant.isOn(.lateExtendAccepted) || Mutant.isOn(.lostLeaseResurrected)
             hasSucceeded = isInTime && deadline > now
             return hasSucceeded ? .extended(deadline: deadline) : .failed
         }

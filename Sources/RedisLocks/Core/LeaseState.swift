@@ -53,7 +53,8 @@ package final class LeaseState: Sendable {
             if Mutant.isOn(.lostLeaseResurrected) {
                 fields.status = .held
             } else {
-                guard fields.status == .held, !fields.wasSeenExpired else { return nil }
+                let isLate = fields.wasSeenExpired && !Mutant.isOn(.lateExtendAccepted)
+                guard fields.status == .held, !isLate else { return nil }
             }
             fields.deadline = deadline
             return Array(fields.observers.values)

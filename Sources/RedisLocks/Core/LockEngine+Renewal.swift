@@ -7,7 +7,9 @@ extension LockEngine {
             names: lease.terms.names, owner: lease.owner, ttl: lease.terms.ttl.milliseconds, top: lease.top,
             counterExpiry: lease.terms.counterExpiry.milliseconds)
         var limit = min(now + lease.terms.nodeTimeout, lease.state.deadline)
-        if Mutant.isOn(.lateExtendAccepted) { limit = now + lease.terms.nodeTimeout }
+        if Mutant.isOn(.lateExtendAccepted) || Mutant.isOn(.lostLeaseResurrected) {
+            limit = now + lease.terms.nodeTimeout
+        }
         for (index, node) in nodes.enumerated() {
             node.send(request, deadline: limit) { response in
                 self.heard(response, from: index)

@@ -25,7 +25,15 @@ package struct LockName: Hashable, Sendable {
 
     package var string: String { String(decoding: bytes, as: UTF8.self) }
     /// The key of the name's fencing counter; the braces keep both keys in one slot of a Redis Cluster.
-    package var fenceKey: [UInt8] { Array(fenceKeyString.utf8) }
+    package var fenceKey: [UInt8] {
+        var key: [UInt8] = []
+        key.reserveCapacity(bytes.count + 8)
+        key.append(UInt8(ascii: "{"))
+        key += bytes
+        key.append(UInt8(ascii: "}"))
+        key += Self.fenceSuffix.utf8
+        return key
+    }
     package var fenceKeyString: String { "{\(string)}:fence" }
 
     private static func flaw(of bytes: [UInt8], name: String) -> String? {

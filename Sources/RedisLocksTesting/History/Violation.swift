@@ -11,6 +11,12 @@ package struct Violation: Error, Sendable, Hashable, CustomStringConvertible {
         case storeTokenWentDown, staleWrite, lostUpdate, wrongValueRead, wrongValueWritten, writeWithoutRead
         // Protected set
         case lostElement, inventedElement
+        // Leases, as their holders see them
+        case lostLeaseHeld, renewedWithoutMajority
+        /// Nothing is wrong any more, and yet nobody gets the lock.
+        case stuck
+        /// A vote was dropped although its node's clock is right.
+        case distrustedInVain
         // Leaks
         case leakedKey, leakedConnections, leakedTasks
     }

@@ -14,13 +14,17 @@ extension InMemoryRedis {
         names: [LockName], owner: OwnerID, top: Int64, counterExpiry: Int64, at now: WallTime
     ) -> Reply {
         reply { redis throws(ScriptError) in
-            guard try redis.owns(names, owner, at: now) else { return .array([.integer(0), .text("")]) }
+            guard try redis.owns(names, owner, at: now) || Mutant.isOn(.unconditionalWriteBack) else {
+                return .array([.integer(0), .text("")])
+            }
             var highest = 0.0
             for name in names {
                 let value = try redis.counter(name, at: now)
                 if value > highest { highest = value }
             }
-            if highest > Double(top) { return .array([.integer(-1), .text(Lua.format(highest))]) }
+            if highest > Double(top), !Mutant.isOn(.noOrderCheck) {
+                return .array([.integer(-1), .text(Lua.format(highest))])
+            }
             for name in names {
                 redis.set(name.fenceKey, Array(String(top).utf8), expiringIn: counterExpiry, at: now)
             }
@@ -54,7 +58,9 @@ extension InMemoryRedis {
     package mutating func release(names: [LockName], owner: OwnerID, at now: WallTime) -> Reply {
         reply { redis throws(ScriptError) in
             var deleted: Int64 = 0
-            for name in names where try redis.get(name.bytes, at: now) == owner.bytes {
+            for name in names {
+                let isOurs = try redis.get(name.bytes, at: now) == owner.bytes || Mutant.isOn(.deleteWithoutCompare)
+                guard isOurs else { continue }
                 if redis.delete(name.bytes, at: now) { deleted += 1 }
             }
             return .integer(deleted)
@@ -131,17 +137,21 @@ extension InMemoryRedis {
         _ request: AcquireRequest, runID: [UInt8], at now: WallTime
     ) throws(ScriptError) -> Int64? {
         guard request.guardTime > 0 else { return nil }
-        let key = Array(LockName.bootKey.utf8)
+        if Mutant.isOn(.quarantineFromUptime) {
+            let remaining = request.guardTime - (now.milliseconds - started.milliseconds)
+            return remaining > 0 ? remaining : nil
+        }
+        let key = Boot.key
         let boot = try hash(key, at: now)
-        let isSameProcess = boot[Array("rid".utf8)] == runID
-        var since = boot[Array("since".utf8)].flatMap(Lua.number)
+        let isSameProcess = boot[Boot.process] == runID
+        var since = boot[Boot.since].flatMap(Lua.number)
         let mustStart = since.map { Double(now.milliseconds) < $0 } ?? true
         if mustStart || (!isSameProcess && !request.isDurable) {
             since = Double(now.milliseconds)
-            try setField("rid", of: key, to: runID, at: now)
-            try setField("since", of: key, to: Array(Lua.format(Double(now.milliseconds)).utf8), at: now)
+            try setField(Boot.process, of: key, to: runID, at: now)
+            try setField(Boot.since, of: key, to: Array(Lua.format(Double(now.milliseconds)).utf8), at: now)
         } else if !isSameProcess {
-            try setField("rid", of: key, to: runID, at: now)
+            try setField(Boot.process, of: key, to: runID, at: now)
         }
         let remaining = Double(request.guardTime) - (Double(now.milliseconds) - (since ?? 0))
         return remaining > 0 ? Int64(remaining) : nil
@@ -164,17 +174,37 @@ extension InMemoryRedis {
     }
 }
 
+/// The node's own record.
+enum Boot {
+    static let key = Array(LockName.bootKey.utf8)
+    static let process = Array("rid".utf8)
+    static let since = Array("since".utf8)
+}
+
 /// What Lua 5.1 makes of numbers.
 enum Lua {
     /// `tonumber(text)`: spaces around it do not matter; hexadecimal and exponents are read, as `strtod` does.
     static func number(_ text: [UInt8]) -> Double? {
+        if let digits = digits(text) { return Double(digits) }
         let isSpace = { (byte: UInt8) in byte == 0x20 || (0x09...0x0D).contains(byte) }
         let trimmed = text.drop(while: isSpace).reversed().drop(while: isSpace).reversed()
         return Double(String(decoding: Array(trimmed), as: UTF8.self))
     }
 
+    /// What nearly every number is, read fast.
+    private static func digits(_ text: [UInt8]) -> Int64? {
+        guard !text.isEmpty, text.count <= 18 else { return nil }
+        var number: Int64 = 0
+        for byte in text {
+            guard (0x30...0x39).contains(byte) else { return nil }
+            number = number &* 10 &+ Int64(byte &- 0x30)
+        }
+        return number
+    }
+
     /// `string.format('%.0f', number)`, up to 38 digits.
     static func format(_ number: Double) -> String {
+        if number.magnitude < 1e18 { return String(Int64(number.rounded(.toNearestOrEven))) }
         guard number.isFinite, number.magnitude < 1e38 else { return String(describing: number) }
         return String(Int128(number.rounded(.toNearestOrEven)))
     }

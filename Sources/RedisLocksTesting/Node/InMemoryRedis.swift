@@ -34,6 +34,8 @@ package struct InMemoryRedis: Sendable, Equatable {
 
     /// 40 hexadecimal digits that change with every start of the process.
     package var runID: [UInt8]
+    /// When the process started, by its own wall clock: what INFO counts its uptime from.
+    package var started = WallTime(microseconds: 0)
     private var entries: [[UInt8]: Entry] = [:]
 
     package init(runID: [UInt8]) {
@@ -121,9 +123,9 @@ extension InMemoryRedis {
         }
     }
 
-    mutating func setField(_ field: String, of key: [UInt8], to value: [UInt8], at now: WallTime) throws(ScriptError) {
+    mutating func setField(_ field: [UInt8], of key: [UInt8], to value: [UInt8], at now: WallTime) throws(ScriptError) {
         var fields = try hash(key, at: now)
-        fields[Array(field.utf8)] = value
+        fields[field] = value
         entries[key] = Entry(.hash(fields), expiry: entry(key, at: now)?.expiry)
     }
 

@@ -58,7 +58,7 @@ struct Nemesis {
         default:
             let victims = workers.shuffled(using: &generator).prefix(Int.random(in: 1...3, using: &generator))
             count("client pauses", victims.count)
-            for victim in victims { try victim.pause() }
+            for victim in victims { try await victim.pause() }
             try await pause(.milliseconds(Int.random(in: 1000...3000, using: &generator)))
             for victim in victims { try victim.resume() }
         }

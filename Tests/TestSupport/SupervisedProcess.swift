@@ -32,7 +32,21 @@ package final class SupervisedProcess: Sendable {
     /// What it has written to its standard output and error.
     package var output: String { (try? POSIX.readFile("\(supervisor.folder)/log")) ?? "" }
 
-    package func pause() throws { try supervisor.signal("STOP") }
+    /// SIGSTOP. Returns when every thread has stopped: on a busy machine, some go on for a while after the signal was sent.
+    package func pause() async throws {
+        try supervisor.signal("STOP")
+        #if os(Linux)
+            let tasks = "/proc/\(supervisor.child)/task"
+            try await waitUntil("all threads have stopped") {
+                try entries(of: tasks).allSatisfy { task in
+                    // "pid (name) state ..."; a thread that has just ended has no file any more.
+                    guard let status = try? POSIX.readFile("\(tasks)/\(task)/stat") else { return true }
+                    return status.split(separator: ")").last?.hasPrefix(" T") ?? true
+                }
+            }
+        #endif
+    }
+
     package func resume() throws { try supervisor.signal("CONT") }
     package func kill() throws { try supervisor.signal("KILL") }
 

@@ -30,32 +30,30 @@ package func removeRecursively(_ path: String) {
         unlink(path)
         return
     }
-    if let folder = opendir(path) {
-        defer { closedir(folder) }
-        while let entry = readdir(folder) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
-                tuple.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: tuple.pointee)) {
-                    String(cString: $0)
-                }
-            }
-            if name != "." && name != ".." { removeRecursively("\(path)/\(name)") }
-        }
-    }
+    for name in (try? entries(of: path)) ?? [] { removeRecursively("\(path)/\(name)") }
     rmdir(path)
 }
 
-/// Copies the files of a folder, which has no folders of its own, over those of another.
-package func copyFolder(_ source: String, to target: String) throws {
-    mkdir(target, 0o700)
-    guard let folder = opendir(source) else { throw TestSupportError.system("opendir \(source)") }
+/// The names in a folder.
+package func entries(of path: String) throws -> [String] {
+    guard let folder = opendir(path) else { throw TestSupportError.system("opendir \(path)") }
     defer { closedir(folder) }
+    var names: [String] = []
     while let entry = readdir(folder) {
         let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
             tuple.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: tuple.pointee)) {
                 String(cString: $0)
             }
         }
-        guard name != "." && name != ".." else { continue }
+        if name != "." && name != ".." { names.append(name) }
+    }
+    return names
+}
+
+/// Copies the files of a folder, which has no folders of its own, over those of another.
+package func copyFolder(_ source: String, to target: String) throws {
+    mkdir(target, 0o700)
+    for name in try entries(of: source) {
         try POSIX.writeFile(try POSIX.readBytes("\(source)/\(name)"), to: "\(target)/\(name)")
     }
 }

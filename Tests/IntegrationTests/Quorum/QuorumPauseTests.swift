@@ -15,7 +15,7 @@ struct QuorumPauseTests {
         ) { first, second, _ in
             let early = try #require(Int64(try await first.wait(for: "done acquire")))
             try await first.wait(for: "begin gate:on")
-            try first.process.pause()
+            try await first.process.pause()
             try second.open("on")
             let late = try #require(Int64(try await second.wait(for: "done acquire")))
             #expect(late > early)
@@ -41,7 +41,7 @@ struct QuorumPauseTests {
             }
             try first.open("on")
             for proxy in quorum.proxies { try await proxy.waitForHeld(.replies, count: 1) }
-            try first.process.pause()
+            try await first.process.pause()
             for proxy in quorum.proxies { proxy.heal() }
             try second.open("on")
             try await second.wait(for: "done acquire")
@@ -66,7 +66,7 @@ struct QuorumPauseTests {
         ) { first, second, _ in
             #expect(try await first.wait(for: "done claim") == "accepted")
             try await first.wait(for: "begin gate:on")
-            try first.process.pause()
+            try await first.process.pause()
             try second.open("on")
             try await second.wait(for: "done read")
             try first.open("on")

@@ -36,10 +36,14 @@ final class StepWorker: Sendable {
     @discardableResult
     func wait(for beginning: String) async throws -> String {
         var found = ""
-        try await waitUntil("\(beginning) is told: \(process.output)", within: .seconds(60)) {
-            guard let line = told.first(where: { $0.hasPrefix(beginning) }) else { return false }
-            found = String(line.dropFirst(beginning.count)).trimmingPrefix(" ")
-            return true
+        do {
+            try await waitUntil("\(beginning) is told", within: .seconds(45)) {
+                guard let line = told.first(where: { $0.hasPrefix(beginning) }) else { return false }
+                found = String(line.dropFirst(beginning.count)).trimmingPrefix(" ")
+                return true
+            }
+        } catch {
+            throw TestSupportError("\(error) It told \(told), and said: \(process.output)")
         }
         return found
     }

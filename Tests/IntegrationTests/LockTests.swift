@@ -84,8 +84,8 @@ struct LockTests {
     func foreignKeyWithoutExpiry() async throws {
         try await withLocks { server, locks in
             #expect(try server.command("SET", "stuck", "foreign") == "OK")
-            async let waiting = locks.acquire("stuck", wait: .upTo(.seconds(30)))
-            try await waitUntil("the waiter has asked", within: .seconds(10)) {
+            async let waiting = locks.acquire("stuck", wait: .upTo(.seconds(120)))
+            try await waitUntil("the waiter has asked") {
                 try server.commandCounts()["evalsha", default: 0] >= 2
             }
             #expect(try server.command("DEL", "stuck") == "1")

@@ -190,6 +190,10 @@ extension LockEngine {
         abandon(attempt, of: waiter)
         waiter.attempt = nil
         waiter.refusal = refusal
+        // What came of a confirmation, besides the answers to ACQUIRE, which were noted as they came.
+        for (index, outcome) in attempt.machine.outcomes.enumerated() {
+            if let outcome { waiter.note(outcome, of: index, labels: labels) }
+        }
         if refusal == .misconfigured { return giveUp(waiter) }
         guard now < waiter.budgetEnd else { return giveUp(waiter) }
         var hint: Duration?

@@ -15,6 +15,7 @@
         func oneJumps() async throws {
             try await withNodes(Self.nodes) { quorum, locks in
                 let lease = try await locks.acquire("x")
+                try await quorum.waitUntilHeld("x", by: [0, 1, 2])
                 try await quorum.withClient { others in
                     // What it compares later answers with.
                     try await others.acquire("y").release()
@@ -74,6 +75,7 @@
                 let now = try #require(Int(server.command("TIME").split(separator: "\n").first ?? ""))
                 try server.command("HSET", "redis-locks:boot", "since", "\((now - 100) * 1000)")
                 let lease = try await locks.acquire("x")
+                try await quorum.waitUntilHeld("x", by: [0, 1, 2])
                 try quorum.clocks[0].jump(by: .seconds(-120))
                 let left = try #require(Int(server.command("PTTL", "x")))
                 #expect(left > 120_000 && left <= 180_000)
@@ -99,6 +101,8 @@
                 let lease = try await locks.acquire("x")
                 recorder.granted(first, lease)
                 store.claim("a", first, lease)
+                // Or a node that was slow to grant would do so by the new time.
+                try await quorum.waitUntilHeld("x", by: [0, 1, 2])
                 for clock in quorum.clocks.prefix(2) { try clock.jump(by: .seconds(61)) }
                 try await quorum.withClient { others in
                     let second = recorder.begin(client: "b", names: ["x"])
@@ -123,6 +127,7 @@
         func stepDuringHold() async throws {
             try await withNodes(Self.nodes, configuration: .short(.seconds(6))) { quorum, locks in
                 let lease = try await locks.acquire("x")
+                try await quorum.waitUntilHeld("x", by: [0, 1, 2])
                 for clock in quorum.clocks.prefix(2) { try clock.jump(by: .milliseconds(500)) }
                 #expect(await lease.lost() == .clockStepped)
             }

@@ -322,8 +322,9 @@ package final class RedisConnection {
 
     /// Whether all that waits does so for a server that was away a moment ago: nobody holds up an end for that.
     private var isHopeless: Bool {
-        guard case .backingOff = connector.health else { return false }
-        return queue.oldestSent == nil
+        guard case .backingOff(_, let error) = connector.health, queue.oldestSent == nil else { return false }
+        // One that was there a moment ago, and lost its connection, may be back in time.
+        return [.connectFailed, .connectTimedOut, .resolutionFailed].contains(error.code)
     }
 
     /// Closes. Whatever waits is completed with `closed`.

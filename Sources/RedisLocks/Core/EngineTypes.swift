@@ -80,6 +80,8 @@ final class Waiter {
     /// out.
     var reports: [NodeReport] = []
     var refusal: AcquireMachine.Refusal?
+    /// Nodes that will refuse until somebody changes a setting, by what they said last.
+    var refusing: Set<Int> = []
 
     init(
         id: WaitLine.ID, terms: LockTerms, started: ContinuousClock.Instant, budgetEnd: ContinuousClock.Instant,
@@ -93,7 +95,12 @@ final class Waiter {
         self.completion = completion
     }
 
-    /// Notes an answer, late or in time.
+    /// Notes an answer to ACQUIRE, late or in time.
+    func note(_ response: NodeResponse, of index: Int, labels: [String]) {
+        if response.failure?.effect == .permanent { refusing.insert(index) } else { refusing.remove(index) }
+        note(response.acquireOutcome, of: index, labels: labels)
+    }
+
     func note(_ outcome: NodeReport.Outcome, of index: Int, labels: [String]) {
         if reports.isEmpty { reports = labels.map { NodeReport(node: $0, outcome: .notNeeded) } }
         reports[index] = NodeReport(node: labels[index], outcome: outcome)

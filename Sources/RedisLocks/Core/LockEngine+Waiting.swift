@@ -100,12 +100,12 @@ extension LockEngine {
     }
 
     private func acquireAnswered(_ attempt: Attempt, of waiter: Waiter, by index: Int, with response: NodeResponse) {
-        if waiters[waiter.id] === waiter { waiter.note(response.acquireOutcome, of: index, labels: labels) }
+        if waiters[waiter.id] === waiter { waiter.note(response, of: index, labels: labels) }
         guard !attempt.isAbandoned else { return releaseLateGrant(of: attempt, by: index, response, waiter.terms) }
         attempt.latencies[index] = now - attempt.sent
         if retriesAlone(attempt, of: waiter, after: response) { return }
         let vote = trusted(response, from: index, in: attempt, waiter.terms)
-        waiter.note(vote.acquireOutcome, of: index, labels: labels)
+        waiter.note(vote, of: index, labels: labels)
         perform(attempt.machine.acquireAnswered(by: index, with: vote, at: now), for: attempt, of: waiter)
     }
 
@@ -189,12 +189,13 @@ extension LockEngine {
     private func refuse(_ waiter: Waiter, _ attempt: Attempt, _ refusal: AcquireMachine.Refusal) {
         abandon(attempt, of: waiter)
         waiter.attempt = nil
-        waiter.refusal = refusal
+        // An attempt may be decided before the last of those has answered that make it hopeless.
+        waiter.refusal = waiter.refusing.count > (nodes.count - 1) / 2 ? .misconfigured : refusal
         // What came of a confirmation, besides the answers to ACQUIRE, which were noted as they came.
         for (index, outcome) in attempt.machine.outcomes.enumerated() {
             if let outcome { waiter.note(outcome, of: index, labels: labels) }
         }
-        if refusal == .misconfigured { return giveUp(waiter) }
+        if waiter.refusal == .misconfigured { return giveUp(waiter) }
         guard now < waiter.budgetEnd else { return giveUp(waiter) }
         var hint: Duration?
         if case .contended(let known) = refusal { hint = known }

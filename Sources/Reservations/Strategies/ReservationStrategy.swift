@@ -1,20 +1,61 @@
 /// How a claim is brought to the store: what is read before, what is locked, how often it is tried.
 ///
 /// No strategy can oversell, and all may be used on the same buckets at the same time: the store's rows decide. They differ
-/// in what they cost and whom they serve first:
-///
-/// | Strategy | Choose it when | It costs |
-/// |---|---|---|
-/// | ``Strategy/atomic`` | in doubt | nothing: one transaction, no retries |
-/// | ``Strategy/optimistic(attempts:)`` | conflicts are rare, and a decision was made on what a person saw before | whole retries, most of them in vain when many want the same |
-/// | ``Strategy/pessimistic(lockTimeout:)`` | the decision needs a stable view of several rows | one more round trip while rows are locked |
-/// | ``Strategy/locked(_:)`` | many servers, few database connections, or much to do before the write | a lock round trip on Redis before the transaction |
+/// in what they cost and whom they serve first; see <doc:ChoosingAStrategy>.
 public protocol ReservationStrategy: Sendable {
     /// A constant word: for metrics, errors and operators.
     var name: String { get }
 
-    /// Brings the claim to the store. Expected refusals are outcomes.
+    /// Brings the claim to the store.
     ///
-    /// - Throws: ``StoreError``, also for what happened before the store was asked.
-    func claim(_ claim: Claim, in store: any ReservationStore, attempts: AttemptCounter) async throws(StoreError) -> ClaimOutcome
+    /// Must not leave an effect behind that it does not answer with: a claim may be tried again with the same
+    /// ``Claim/id`` after an error whose effect is unknown, and finds what the first has done.
+    func claim(_ claim: Claim, in store: any ReservationStore) async -> StrategyResult
+}
+
+/// What a strategy came to.
+public struct StrategyResult: Sendable {
+    /// The store's last word, or why there is none.
+    public let outcome: Result<ClaimOutcome, StoreError>
+    /// How often the store was asked to claim.
+    public let attempts: Int
+
+    /// Makes a result.
+    public init(_ outcome: Result<ClaimOutcome, StoreError>, attempts: Int) {
+        self.outcome = outcome
+        self.attempts = attempts
+    }
+}
+
+extension ReservationStore {
+    /// One try.
+    func attempt(_ claim: Claim, by rule: ClaimRule) async -> Result<ClaimOutcome, StoreError> {
+        do throws(StoreError) {
+            return .success(try await self.claim(claim, by: rule))
+        } catch {
+            return .failure(error)
+        }
+    }
+}
+
+/// How long to wait between tries: full jitter, so that contenders spread out.
+struct RetryDelay: Sendable {
+    var shortest: Duration = .milliseconds(5)
+    var longest: Duration = .milliseconds(200)
+
+    func delay(after attempt: Int) -> Duration {
+        let ceiling = min(shortest * (1 << min(attempt, 16)), longest)
+        let microseconds = max(1, ceiling / .microseconds(1))
+        return .microseconds(Int64.random(in: 1...Int64(microseconds)))
+    }
+
+    /// Returns `false` when the task was cancelled meanwhile.
+    func wait(after attempt: Int) async -> Bool {
+        do {
+            try await Task.sleep(for: delay(after: attempt))
+            return true
+        } catch {
+            return false
+        }
+    }
 }

@@ -12,25 +12,26 @@ struct LockedStrategy: ReservationStrategy {
 
     func claim(_ claim: Claim, in store: any ReservationStore) async -> StrategyResult {
         var attempts = 0
+        var staleFences = 0
         while true {
             attempts += 1
-            let outcome = await tryOnce(claim, in: store)
-            switch outcome {
-            case .lockUnavailable(let error) where options.whenUnavailable == .fallback:
-                options.onFallback?(error)
-                return await AtomicStrategy().claim(claim, in: store)
+            var result: StrategyResult
+            switch await tryOnce(claim, in: store) {
+            case .lockUnavailable where options.whenUnavailable == .fallback:
+                result = await AtomicStrategy().claim(claim, in: store)
+                result.fellBack = true
             case .lockUnavailable(let error):
-                return StrategyResult(.failure(error), attempts: attempts)
+                result = StrategyResult(.failure(error), attempts: attempts)
             case .stored(.success(.staleFence(let bucket, let seen))):
                 // Somebody with a greater token was here: the work is dropped, never written around.
-                options.onStaleFence?(bucket, seen)
-                guard attempts < Self.maximumAttempts else {
-                    return StrategyResult(.success(.staleFence(bucket, seen: seen)), attempts: attempts)
-                }
-                guard await RetryDelay().wait(after: attempts) else { return .cancelled(attempts: attempts) }
-            case .stored(let result):
-                return StrategyResult(result, attempts: attempts)
+                staleFences += 1
+                if attempts < Self.maximumAttempts, await RetryDelay().wait(after: attempts) { continue }
+                result = StrategyResult(.success(.staleFence(bucket, seen: seen)), attempts: attempts)
+            case .stored(let outcome):
+                result = StrategyResult(outcome, attempts: attempts)
             }
+            result.staleFences = staleFences
+            return result
         }
     }
 

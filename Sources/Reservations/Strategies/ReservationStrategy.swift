@@ -19,6 +19,10 @@ public struct StrategyResult: Sendable {
     public let outcome: Result<ClaimOutcome, StoreError>
     /// How often the store was asked to claim.
     public let attempts: Int
+    /// How many of them a row refused because a holder with a greater fencing token had been there. Worth an alarm.
+    public var staleFences = 0
+    /// Whether it went on without the distributed lock, for that was not to be had.
+    public var fellBack = false
 
     /// Makes a result.
     public init(_ outcome: Result<ClaimOutcome, StoreError>, attempts: Int) {

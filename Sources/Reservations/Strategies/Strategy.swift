@@ -57,10 +57,6 @@ public struct Strategy: Sendable {
         public var whenUnavailable: Unavailability = .failClosed
         /// Put before the name of each bucket's lock. Default `rsv:`.
         public var prefix = "rsv:"
-        /// Told of each write that the row refused because a later holder had been there: alarm on it.
-        public var onStaleFence: (@Sendable (Bucket, _ seen: Int64) -> Void)?
-        /// Told of each claim that went on without the lock.
-        public var onFallback: (@Sendable (StoreError) -> Void)?
 
         /// The defaults.
         public init() {}

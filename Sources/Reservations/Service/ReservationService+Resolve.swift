@@ -1,0 +1,84 @@
+extension ReservationService {
+    func resolve(
+        _ kind: Resolution.Kind, _ id: ReservationID, holder: String, key: String?
+    ) async throws(ReservationError) -> Reservation {
+        try check(holder: holder, key: key)
+        let operation = kind.rawValue
+        let isReheld = kind == .confirm && configuration.lateConfirmation == .rehold
+        let resolution = Resolution(
+            id: id, holder: holder, kind: kind, replacement: isReheld ? .make() : nil, actor: holder,
+            request: key.map {
+                RequestKey(
+                    caller: holder, key: $0, operation: operation, fingerprint: Fingerprint.of(operation, ["\(id)"]))
+            })
+        let outcome = try await asking(operation) { () async throws(StoreError) in
+            try await self.store.resolve(resolution)
+        }
+        return try reservation(from: outcome, operation)
+    }
+
+    func reservation(from outcome: ResolutionOutcome, _ operation: String) throws(ReservationError) -> Reservation {
+        switch outcome {
+        case .done(let reservation):
+            observer.resolved(operation, reservation)
+            return reservation
+        case .repeated(let reservation):
+            observer.replayed(operation)
+            return reservation
+        case .conflict(let reservation): throw .conflict(reservation, operation)
+        case .extensionLimit(let reservation):
+            throw ReservationError(
+                .extensionLimit(hardDeadline: reservation.hardDeadline),
+                "Reservation \(reservation.id) has been held for as long as it may be.")
+        case .short(let shortages): throw .shortage(shortages, attempts: 1)
+        case .notFound: throw ReservationError(.notFound, "There is no such reservation.")
+        case .key(let problem): throw .keyProblem(problem)
+        }
+    }
+
+    /// Asks the store, and again when it was busy or its answer got lost: every question may be repeated.
+    func asking<Answer: Sendable>(
+        _ operation: String, _ body: () async throws(StoreError) -> Answer
+    ) async throws(ReservationError) -> Answer {
+        var attempts = 0
+        while true {
+            attempts += 1
+            do throws(StoreError) {
+                return try await body()
+            } catch {
+                let isWorthIt = error.code == .busy || error.effect == .unknown
+                guard isWorthIt, attempts < Self.maximumQuestions, await RetryDelay().wait(after: attempts) else {
+                    let failure = ReservationError(error, attempts: attempts, strategy: operation)
+                    observer.failed(operation, failure)
+                    throw failure
+                }
+            }
+        }
+    }
+
+    private static let maximumQuestions = 4
+
+    func check(holder: String, key: String?) throws(ReservationError) {
+        let limit = configuration.limits.textLength
+        try check(holder, "/holder", "The holder", limit)
+        if let key { try check(key, "/key", "The idempotency key", limit) }
+    }
+
+    private func check(_ text: String, _ pointer: String, _ name: String, _ limit: Int) throws(ReservationError) {
+        guard !text.isEmpty, text.utf8.count <= limit else {
+            throw .invalid(pointer, "\(name) must have from 1 to \(limit) bytes.")
+        }
+        guard !text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else {
+            throw .invalid(pointer, "\(name) has a control character.")
+        }
+    }
+
+    func check(hold ttl: Duration) throws(ReservationError) {
+        let limits = configuration.limits
+        guard ttl >= limits.minimumHold, ttl <= limits.maximumHold else {
+            throw .invalid(
+                "/ttl",
+                "The hold is \(ttl); it must be from \(limits.minimumHold) to \(limits.maximumHold).")
+        }
+    }
+}

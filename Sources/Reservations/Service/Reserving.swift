@@ -1,0 +1,73 @@
+/// One request to reserve, from its claim to its answer.
+struct Reserving {
+    let claim: Claim
+    let strategy: Strategy
+    let service: ReservationService
+
+    init(_ claim: Claim, strategy: Strategy, service: ReservationService) {
+        self.claim = claim
+        self.strategy = strategy
+        self.service = service
+    }
+
+    func run() async throws(ReservationError) -> Reservation {
+        let start = ContinuousClock.now
+        var attempts = 0
+        var hasReaped = false
+        while true {
+            let result = await strategy.implementation.claim(claim, in: service.store)
+            attempts += result.attempts
+            service.observer.claimed(result, by: strategy)
+            switch result.outcome {
+            case .success(.short(let shortages)) where !hasReaped:
+                // Holds whose time is up may still be counted: availability never waits for the sweeper.
+                hasReaped = true
+                if await reap(shortages.map(\.bucket)) { continue }
+            case .failure(let error) where error.effect == .unknown && !Task.isCancelled && attempts < Self.maximumAttempts:
+                // The claim's id finds what the first try has done.
+                if await RetryDelay().wait(after: attempts) { continue }
+            default: break
+            }
+            return try answer(result.outcome, attempts: attempts, since: start)
+        }
+    }
+
+    private static let maximumAttempts = 5
+
+    private func reap(_ buckets: [Bucket]) async -> Bool {
+        do throws(StoreError) {
+            let ended = try await service.store.expire(buckets, limit: ReservationService.sweepBatch)
+            service.observer.expired(ended.count)
+            return !ended.isEmpty
+        } catch {
+            return false
+        }
+    }
+
+    private func answer(
+        _ outcome: Result<ClaimOutcome, StoreError>, attempts: Int, since start: ContinuousClock.Instant
+    ) throws(ReservationError) -> Reservation {
+        let error: ReservationError
+        switch outcome {
+        case .success(.held(let reservation)):
+            service.observer.reserved(reservation, by: strategy, attempts: attempts, since: start)
+            return reservation
+        case .success(.replayed(let reservation)):
+            service.observer.replayed("reserve")
+            return reservation
+        case .success(.short(let shortages)): error = .shortage(shortages, attempts: attempts)
+        case .success(.holdLimit(let current)):
+            let limit = claim.maximumLiveHolds ?? current
+            error = ReservationError(
+                .holdLimit(limit: limit, current: current),
+                "\(current) reservations of this holder are unconfirmed; at most \(limit) are allowed.",
+                attempts: attempts)
+        case .success(.versionConflict), .success(.staleFence):
+            error = .busy(attempts: attempts, strategy: strategy.name)
+        case .success(.key(let problem)): error = .keyProblem(problem)
+        case .failure(let failure): error = ReservationError(failure, attempts: attempts, strategy: strategy.name)
+        }
+        service.observer.refused("reserve", error, since: start)
+        throw error
+    }
+}

@@ -15,6 +15,7 @@ let package = Package(
     products: [
         .library(name: "RedisLocks", targets: ["RedisLocks"]),
         .library(name: "RedisLocksTesting", targets: ["RedisLocksTesting"]),
+        .library(name: "Reservations", targets: ["Reservations"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
@@ -59,6 +60,15 @@ let package = Package(
         .target(
             name: "RedisLocksTesting",
             dependencies: ["Hiredis", "Reactor", "RedisLocks", .product(name: "Logging", package: "swift-log")]
+        ),
+        .target(
+            name: "Reservations",
+            dependencies: [
+                "RedisLocks",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
         ),
 
         .target(name: "TestSupport", dependencies: ["Reactor", "Hiredis"], path: "Tests/TestSupport"),

@@ -7,10 +7,9 @@
 extension Shortage {
     /// What a buyer is told.
     var shortfall: ReservationError.Shortfall {
-        let held = state?.held ?? 0
-        return ReservationError.Shortfall(
-            bucket: bucket, requested: requested, available: state?.available ?? 0,
-            heldByOthers: max(0, held - heldByHolder), heldByHolder: heldByHolder, nextReleaseAt: nextReleaseAt)
+        ReservationError.Shortfall(
+            bucket: bucket, requested: requested, available: state?.available ?? 0, heldByOthers: heldByOthers,
+            heldByHolder: heldByHolder, nextReleaseAt: nextReleaseAt)
     }
 }
 
@@ -24,6 +23,10 @@ extension ReservationError {
             .busy(attempts: attempts, strategy: strategy),
             "Too many want the same at this moment: given up after \(attempts) attempt(s) with \(strategy).",
             retryAfter: RetryAdvice.busy(attempts: attempts), attempts: attempts)
+    }
+
+    static func aboveMaximum(_ bucket: Bucket) -> ReservationError {
+        .invalid("/delta", "The capacity of \(bucket) can be from 0 to \(bucket.maximumCapacity).")
     }
 
     static var notFound: ReservationError {

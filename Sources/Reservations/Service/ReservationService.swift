@@ -130,9 +130,8 @@ public final class ReservationService: Service, Sendable {
     ) async throws(ReservationError) -> BucketState {
         if let flaw = bucket.flaw { throw .invalid("/bucket", flaw) }
         try check(holder: actor, key: key)
-        guard abs(delta.clamped) <= 1_000_000_000 else { throw .invalid("/delta", "The delta is out of range.") }
-        guard bucket.kind != .seat || (-1...1).contains(delta) else {
-            throw .invalid("/delta", "A seat has a capacity of 0 or 1.")
+        guard (-bucket.maximumCapacity...bucket.maximumCapacity).contains(delta) else {
+            throw .aboveMaximum(bucket)
         }
         let start = ContinuousClock.now
         // Without a key of the caller's it gets one of ours: a repetition after a lost answer must not add twice.
@@ -154,6 +153,7 @@ public final class ReservationService: Service, Sendable {
             error = ReservationError(
                 .capacityBelowCommitments(bucket, committed: committed),
                 "\(bucket) has \(committed) held or sold; its capacity cannot be less.")
+        case .aboveMaximum: error = .aboveMaximum(bucket)
         case .key(let problem): error = .keyProblem(problem)
         }
         observer.refused("restock", error, since: start)
@@ -197,9 +197,4 @@ public final class ReservationService: Service, Sendable {
     func strategy(for cart: Cart) -> Strategy {
         configuration.strategy(for: cart)
     }
-}
-
-extension Int {
-    /// `abs(.min)` would trap.
-    fileprivate var clamped: Int { Swift.max(self, -Int.max) }
 }

@@ -171,6 +171,9 @@ public enum StockOutcome: Sendable, Hashable {
     case replayed(BucketState)
     /// So many are held and sold; the capacity stays. Also for a bucket that does not exist, of which nothing can be taken.
     case belowCommitments(committed: Int)
+    /// More than ``Bucket/maximumCapacity``; the capacity stays.
+    case aboveMaximum
+    /// The key cannot be used.
     case key(KeyProblem)
 }
 
@@ -247,8 +250,10 @@ public struct Shortage: Sendable, Hashable {
     public let requested: Int
     /// What it holds; `nil` when there is no such bucket.
     public let state: BucketState?
-    /// How many of ``BucketState/held`` are the holder's own, in live holds: they are never called others'.
+    /// How many the holder has in live holds of his own: they are never called others'.
     public let heldByHolder: Int
+    /// How many others have in live holds. Holds whose time is up are nobody's, although ``BucketState/held`` may have them.
+    public let heldByOthers: Int
     /// When the first live hold of somebody else on it ends, if there is one.
     public let nextReleaseAt: Date?
     /// The time by the store's clock when it looked.
@@ -256,12 +261,14 @@ public struct Shortage: Sendable, Hashable {
 
     /// For stores.
     public init(
-        bucket: Bucket, requested: Int, state: BucketState?, heldByHolder: Int, nextReleaseAt: Date?, asOf: Date
+        bucket: Bucket, requested: Int, state: BucketState?, heldByHolder: Int, heldByOthers: Int,
+        nextReleaseAt: Date?, asOf: Date
     ) {
         self.bucket = bucket
         self.requested = requested
         self.state = state
         self.heldByHolder = heldByHolder
+        self.heldByOthers = heldByOthers
         self.nextReleaseAt = nextReleaseAt
         self.asOf = asOf
     }
@@ -328,7 +335,7 @@ public enum ResolutionOutcome: Sendable, Hashable {
     case conflict(Reservation)
     /// ``HoldExtension``: it is held until its hard deadline already.
     case extensionLimit(Reservation)
-    /// ``Resolution/replacement``: the units are gone.
+    /// ``Resolution/replacement``: the units are gone. The end of the old hold may be written down all the same.
     case short([Shortage])
     case notFound
     case key(KeyProblem)

@@ -16,12 +16,14 @@ let package = Package(
         .library(name: "RedisLocks", targets: ["RedisLocks"]),
         .library(name: "RedisLocksTesting", targets: ["RedisLocksTesting"]),
         .library(name: "Reservations", targets: ["Reservations"]),
+        .library(name: "ReservationsSQLite", targets: ["ReservationsSQLite"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     ],
     targets: [
@@ -85,6 +87,15 @@ let package = Package(
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
             ]
+        ),
+
+        .target(
+            name: "ReservationsSQLite",
+            dependencies: [
+                "Reservations",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            resources: [.embedInCode("SQL")]
         ),
     ],
     swiftLanguageModes: [.v6]

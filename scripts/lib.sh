@@ -42,7 +42,7 @@ require_swift() {
     esac
 }
 
-# require_packages NAME...: of redis-server, hiredis, shellcheck, python. Installs what is missing and says so.
+# require_packages NAME...: of redis-server, hiredis, sqlite, shellcheck, python. Installs what is missing and says so.
 require_packages() {
     local name missing=() formulae=()
     for name in "$@"; do
@@ -57,6 +57,11 @@ require_packages() {
                     -f /usr/local/include/hiredis/async.h ]] && continue
                 missing+=(libhiredis-dev)
                 formulae+=(hiredis)
+                ;;
+            sqlite)
+                [[ -f /usr/include/sqlite3.h || $(uname) == Darwin ]] && continue
+                missing+=(libsqlite3-dev)
+                formulae+=(sqlite)
                 ;;
             shellcheck)
                 command -v shellcheck >/dev/null && continue

@@ -110,6 +110,22 @@ let package = Package(
             ],
             resources: [.embedInCode("SQL")]
         ),
+        .testTarget(
+            name: "ReservationsSQLiteTests",
+            dependencies: [
+                "RedisLocks", "RedisLocksTesting", "ReservationStoreConformance", "Reservations", "ReservationsSQLite",
+                "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ]
+        ),
+        // What tests start as processes of their own, and kill. Not a product.
+        .executableTarget(
+            name: "reservation-worker",
+            dependencies: [
+                "RedisLocks", "Reservations", "ReservationsSQLite", .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            path: "Tests/ReservationWorker"
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -48,10 +48,16 @@ package struct ConformanceCheck: Sendable, CustomStringConvertible {
 
     package var description: String { name }
 
-    /// Runs it, and audits the store afterwards.
+    /// Runs it, and audits the store afterwards. Whatever a check does not expect is a violation.
     package func run(_ rig: Rig) async throws {
-        try await body(rig)
-        if leavesStoreOpen { try await rig.expectCleanAudit() }
+        do {
+            try await body(rig)
+            if leavesStoreOpen { try await rig.expectCleanAudit() }
+        } catch let error as StoreError {
+            throw Violation("\(name): the store failed, \(error.code): \(error)")
+        } catch let error as ReservationError {
+            throw Violation("\(name): a request was refused, \(error.code): \(error)")
+        }
     }
 }
 

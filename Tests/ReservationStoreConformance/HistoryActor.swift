@@ -97,7 +97,7 @@ struct HistoryActor: Sendable {
     mutating func settle() async throws {
         for deed in unresolved {
             switch try await outcome({ () async throws(ReservationError) in try await Self.perform(deed, service, name)
-                })
+            })
             {
             case .success(let reservation): record(reservation, deed)
             case .failure(let error): try check(error.code != .outcomeUnknown, "Still unknown over a sound line.")

@@ -15,6 +15,7 @@ let package = Package(
     products: [
         .library(name: "RedisLocks", targets: ["RedisLocks"]),
         .library(name: "RedisLocksTesting", targets: ["RedisLocksTesting"]),
+        .library(name: "ReservationsPostgreSQL", targets: ["ReservationsPostgreSQL"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
@@ -75,6 +76,25 @@ let package = Package(
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
             ]
+        ),
+
+        // Found by its folder, as hiredis is.
+        .systemLibrary(
+            name: "CLibPQ",
+            providers: [.apt(["libpq-dev"]), .brew(["libpq"])]
+        ),
+        .target(
+            name: "ReservationsPostgreSQL",
+            dependencies: [
+                "CLibPQ", "Reactor",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            resources: [.embedInCode("SQL")]
+        ),
+        .testTarget(
+            name: "ReservationsPostgreSQLTests",
+            dependencies: ["Reactor", "ReservationsPostgreSQL", "TestSupport"]
         ),
     ],
     swiftLanguageModes: [.v6]

@@ -15,6 +15,7 @@ let package = Package(
     products: [
         .library(name: "RedisLocks", targets: ["RedisLocks"]),
         .library(name: "RedisLocksTesting", targets: ["RedisLocksTesting"]),
+        .library(name: "Reservations", targets: ["Reservations"]),
         .library(name: "ReservationsPostgreSQL", targets: ["ReservationsPostgreSQL"]),
     ],
     dependencies: [
@@ -61,6 +62,15 @@ let package = Package(
             name: "RedisLocksTesting",
             dependencies: ["Hiredis", "Reactor", "RedisLocks", .product(name: "Logging", package: "swift-log")]
         ),
+        .target(
+            name: "Reservations",
+            dependencies: [
+                "RedisLocks",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
 
         .target(name: "TestSupport", dependencies: ["Reactor", "Hiredis"], path: "Tests/TestSupport"),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"]),
@@ -86,7 +96,7 @@ let package = Package(
         .target(
             name: "ReservationsPostgreSQL",
             dependencies: [
-                "CLibPQ", "Reactor",
+                "CLibPQ", "Reactor", "Reservations",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -94,7 +104,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ReservationsPostgreSQLTests",
-            dependencies: ["Reactor", "ReservationsPostgreSQL", "TestSupport"]
+            dependencies: ["Reactor", "Reservations", "ReservationsPostgreSQL", "TestSupport"]
         ),
     ],
     swiftLanguageModes: [.v6]

@@ -49,6 +49,9 @@ public struct Bucket: Hashable, Sendable, Codable {
     /// The longest item and label, in bytes of UTF-8.
     public static let maximumLength = 128
 
+    /// The greatest capacity: 1 for a seat, else 1,000,000,000.
+    public var maximumCapacity: Int { kind == .seat ? 1 : 1_000_000_000 }
+
     /// Why this cannot be a bucket; `nil` when it can.
     package var flaw: String? {
         if let flaw = Self.flaw(of: item, called: "The item") { return flaw }

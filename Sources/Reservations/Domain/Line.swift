@@ -59,7 +59,8 @@ public struct Cart: Hashable, Sendable, Codable {
             guard total <= limits.quantityPerLine else {
                 throw .invalid(
                     "/lines/\(index)/quantity",
-                    "All lines for \(line.bucket) together ask for \(total); at most \(limits.quantityPerLine) are allowed.")
+                    "All lines for \(line.bucket) together ask for \(total); at most \(limits.quantityPerLine) are allowed."
+                )
             }
             guard line.bucket.kind != .seat || total == 1 else {
                 throw .invalid("/lines/\(index)", "\(line.bucket) was asked for twice; there is one of each seat.")

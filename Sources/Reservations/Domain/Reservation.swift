@@ -31,14 +31,28 @@ public struct ReservationID: Hashable, Sendable, Codable, CustomStringConvertibl
         var bytes = [UInt8](repeating: 0, count: 16)
         for index in 0..<6 { bytes[index] = UInt8(truncatingIfNeeded: milliseconds >> UInt64(8 * (5 - index))) }
         for index in 6..<16 { bytes[index] = .random(in: 0...255, using: &generator) }
+        return ReservationID(version7: bytes)
+    }
+
+    /// The id of the reservation that takes the place of this one when it is confirmed too late. Always the same one, so
+    /// that a confirmation which is sent twice sells once.
+    package var replacement: ReservationID {
+        let digest = Fingerprint.digest(of: ["replacement", description])
+        var bytes = withUnsafeBytes(of: uuid.uuid) { Array($0) }
+        for index in 6..<16 { bytes[index] = UInt8(truncatingIfNeeded: digest >> UInt128(8 * (15 - index))) }
+        return ReservationID(version7: bytes)
+    }
+
+    /// Sets version and variant. The array has 16 bytes.
+    private init(version7 bytes: [UInt8]) {
+        var bytes = bytes
         bytes[6] = 0x70 | (bytes[6] & 0x0F)
         bytes[8] = 0x80 | (bytes[8] & 0x3F)
-        return ReservationID(
-            UUID(
-                uuid: (
-                    bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7], bytes[8], bytes[9],
-                    bytes[10], bytes[11], bytes[12], bytes[13], bytes[14], bytes[15]
-                )))
+        uuid = UUID(
+            uuid: (
+                bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7], bytes[8], bytes[9],
+                bytes[10], bytes[11], bytes[12], bytes[13], bytes[14], bytes[15]
+            ))
     }
 
     /// Lower-case, with dashes.
@@ -93,7 +107,7 @@ public struct Reservation: Hashable, Sendable, Codable {
     public let hardDeadline: Date
     /// When it was made, by the database's clock.
     public let createdAt: Date
-    /// When it left ``State/held``; `nil` before.
+    /// When it came to its present state, by the database's clock; `nil` while it is held.
     public let resolvedAt: Date?
 
     package init(
@@ -108,6 +122,27 @@ public struct Reservation: Hashable, Sendable, Codable {
         self.hardDeadline = hardDeadline
         self.createdAt = createdAt
         self.resolvedAt = resolvedAt
+    }
+
+    /// The reservation as it counts at this time of the store's clock: a hold whose time is up is over, although nobody may
+    /// have written that down yet.
+    package func seen(at now: Date) -> Reservation {
+        guard state == .held, expiresAt <= now else { return self }
+        return with(.expired, at: expiresAt)
+    }
+
+    /// The same in another state.
+    package func with(_ state: State, at time: Date?) -> Reservation {
+        Reservation(
+            id: id, holder: holder, lines: lines, state: state, expiresAt: expiresAt, hardDeadline: hardDeadline,
+            createdAt: createdAt, resolvedAt: time)
+    }
+
+    /// The same, held until another time.
+    package func held(until time: Date) -> Reservation {
+        Reservation(
+            id: id, holder: holder, lines: lines, state: state, expiresAt: time, hardDeadline: hardDeadline,
+            createdAt: createdAt, resolvedAt: resolvedAt)
     }
 }
 

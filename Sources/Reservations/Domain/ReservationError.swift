@@ -8,10 +8,11 @@
 public struct ReservationError: Error, Sendable {
     /// What kind of failure it is. New cases may come: always have a `default`.
     public enum Code: Hashable, Sendable {
-        /// Too few are left. `heldByOthers` may become free, the first of them at `nextReleaseAt`.
-        case outOfStock(bucket: Bucket, requested: Int, available: Int, heldByOthers: Int, nextReleaseAt: Date?)
-        /// These seats are taken; `alternatives` are free seats of the same item.
-        case seatUnavailable(conflicts: [Bucket], alternatives: [Bucket])
+        /// Too few are left of these buckets: at least one. What others hold may become free.
+        case outOfStock([Shortfall])
+        /// These seats are taken; `alternatives` are free seats of the same item, the nearest first. `yours` are those of the
+        /// conflicts that whoever asked holds himself: nobody else has taken them.
+        case seatUnavailable(conflicts: [Bucket], yours: [Bucket], alternatives: [Bucket])
         /// Nobody has ever stocked it.
         case unknownBucket(Bucket)
         /// Too many want the same at this moment, or the store or the lock is away. Nothing was changed; the same request may
@@ -44,10 +45,45 @@ public struct ReservationError: Error, Sendable {
         case capacityBelowCommitments(Bucket, committed: Int)
         /// The request makes no sense: each flaw with a JSON pointer to its place.
         case invalidRequest([Flaw])
-        /// The service was shut down.
+        /// The task was cancelled before anything was changed.
+        case cancelled
+        /// The store was closed.
         case closed
         /// The store refuses to work until somebody changes a setting: the message says what.
         case misconfigured
+        /// The store failed in a way that only its message tells. Nothing was changed.
+        case failed
+    }
+
+    /// A bucket that has less than was asked for.
+    public struct Shortfall: Hashable, Sendable, Codable {
+        /// Which bucket.
+        public let bucket: Bucket
+        /// How many were asked for.
+        public let requested: Int
+        /// How many are left: fewer.
+        public let available: Int
+        /// How many others hold unconfirmed, and may still give back.
+        public let heldByOthers: Int
+        /// How many whoever asked holds unconfirmed: he may confirm them, or give them back and ask again.
+        public let heldByHolder: Int
+        /// When the first hold of somebody else ends, by the store's clock; `nil` when there is none. It may be extended or
+        /// confirmed before.
+        public let nextReleaseAt: Date?
+
+        /// Whether there would be enough if others gave back what they hold.
+        public var mayBecomeAvailable: Bool { heldByOthers > 0 && available + heldByOthers >= requested }
+
+        package init(
+            bucket: Bucket, requested: Int, available: Int, heldByOthers: Int, heldByHolder: Int, nextReleaseAt: Date?
+        ) {
+            self.bucket = bucket
+            self.requested = requested
+            self.available = available
+            self.heldByOthers = heldByOthers
+            self.heldByHolder = heldByHolder
+            self.nextReleaseAt = nextReleaseAt
+        }
     }
 
     /// One thing that is wrong with a request.
@@ -83,7 +119,7 @@ public struct ReservationError: Error, Sendable {
     public var isRetryable: Bool {
         switch code {
         case .busy, .outcomeUnknown, .idempotencyInProgress: true
-        case .outOfStock(_, _, _, let heldByOthers, _): heldByOthers > 0
+        case .outOfStock(let shortfalls): shortfalls.allSatisfy(\.mayBecomeAvailable)
         default: false
         }
     }
@@ -115,14 +151,10 @@ extension ReservationError.Code {
         case .holdLimit: "hold-limit"
         case .capacityBelowCommitments: "capacity-below-commitments"
         case .invalidRequest: "invalid-request"
+        case .cancelled: "cancelled"
         case .closed: "closed"
         case .misconfigured: "misconfigured"
+        case .failed: "failed"
         }
-    }
-}
-
-extension ReservationError {
-    package static func invalid(_ pointer: String, _ detail: String) -> ReservationError {
-        ReservationError(.invalidRequest([Flaw(pointer: pointer, detail: detail)]), detail)
     }
 }

@@ -6,50 +6,57 @@ extension ReservationService {
         let operation = kind.rawValue
         let isReheld = kind == .confirm && configuration.lateConfirmation == .rehold
         let resolution = Resolution(
-            id: id, holder: holder, kind: kind, replacement: isReheld ? .make() : nil, actor: holder,
+            id: id, holder: holder, kind: kind, replacement: isReheld ? id.replacement : nil, actor: holder,
             request: key.map {
                 RequestKey(
                     caller: holder, key: $0, operation: operation, fingerprint: Fingerprint.of(operation, ["\(id)"]))
             })
+        let start = ContinuousClock.now
         let outcome = try await asking(operation) { () async throws(StoreError) in
             try await self.store.resolve(resolution)
         }
-        return try reservation(from: outcome, operation)
+        return try reservation(from: outcome, operation, since: start)
     }
 
-    func reservation(from outcome: ResolutionOutcome, _ operation: String) throws(ReservationError) -> Reservation {
+    func reservation(
+        from outcome: ResolutionOutcome, _ operation: String, since start: ContinuousClock.Instant
+    ) throws(ReservationError) -> Reservation {
+        let error: ReservationError
         switch outcome {
         case .done(let reservation):
-            observer.resolved(operation, reservation)
+            observer.resolved(operation, reservation, since: start)
             return reservation
         case .repeated(let reservation):
-            observer.replayed(operation)
+            observer.replayed(operation, since: start)
             return reservation
-        case .conflict(let reservation): throw .conflict(reservation, operation)
+        case .conflict(let reservation): error = .conflict(reservation, operation)
         case .extensionLimit(let reservation):
-            throw ReservationError(
+            error = ReservationError(
                 .extensionLimit(hardDeadline: reservation.hardDeadline),
-                "Reservation \(reservation.id) has been held for as long as it may be.")
-        case .short(let shortages): throw .shortage(shortages, attempts: 1)
-        case .notFound: throw ReservationError(.notFound, "There is no such reservation.")
-        case .key(let problem): throw .keyProblem(problem)
+                "Reservation \(reservation.id) is held for as long as it may be.")
+        case .short(let shortages): error = .shortage(shortages, attempts: 1)
+        case .notFound: error = .notFound
+        case .key(let problem): error = .keyProblem(problem)
         }
+        observer.refused(operation, error, since: start)
+        throw error
     }
 
     /// Asks the store, and again when it was busy or its answer got lost: every question may be repeated.
     func asking<Answer: Sendable>(
         _ operation: String, _ body: () async throws(StoreError) -> Answer
     ) async throws(ReservationError) -> Answer {
+        let start = ContinuousClock.now
         var attempts = 0
         while true {
             attempts += 1
             do throws(StoreError) {
                 return try await body()
             } catch {
-                let isWorthIt = error.code == .busy || error.effect == .unknown
+                let isWorthIt = !Task.isCancelled && (error.code == .busy || error.effect == .unknown)
                 guard isWorthIt, attempts < Self.maximumQuestions, await RetryDelay().wait(after: attempts) else {
                     let failure = ReservationError(error, attempts: attempts, strategy: operation)
-                    observer.failed(operation, failure)
+                    observer.refused(operation, failure, since: start)
                     throw failure
                 }
             }

@@ -90,11 +90,12 @@ public final class ReservationService: Service, Sendable {
         let ttl = ttl ?? configuration.hold
         try check(hold: ttl)
         let fingerprint = Fingerprint.of("extend", ["\(id)", "\(ttl)"])
+        let start = ContinuousClock.now
         let change = HoldExtension(
             id: id, holder: holder, ttl: ttl,
             request: key.map { RequestKey(caller: holder, key: $0, operation: "extend", fingerprint: fingerprint) })
         let outcome = try await asking("extend") { () async throws(StoreError) in try await self.store.extend(change) }
-        return try reservation(from: outcome, "extend")
+        return try reservation(from: outcome, "extend", since: start)
     }
 
     /// A reservation as it stands.
@@ -104,7 +105,7 @@ public final class ReservationService: Service, Sendable {
         let found = try await asking("status") { () async throws(StoreError) in
             try await self.store.reservation(id, holder: holder)
         }
-        guard let found else { throw .notFound(id) }
+        guard let found else { throw .notFound }
         return found
     }
 
@@ -129,23 +130,34 @@ public final class ReservationService: Service, Sendable {
     ) async throws(ReservationError) -> BucketState {
         if let flaw = bucket.flaw { throw .invalid("/bucket", flaw) }
         try check(holder: actor, key: key)
-        guard abs(delta.clamped) <= 1_000_000_000 else { throw .invalid("/delta", "The delta is out of range.") }
-        guard bucket.kind != .seat || (-1...1).contains(delta) else {
-            throw .invalid("/delta", "A seat has a capacity of 0 or 1.")
+        guard (-bucket.maximumCapacity...bucket.maximumCapacity).contains(delta) else {
+            throw .aboveMaximum(bucket)
         }
-        let fingerprint = Fingerprint.of("restock", ["\(bucket)", "\(delta)"])
-        let change = StockChange(
-            bucket: bucket, delta: delta, actor: actor,
-            request: key.map { RequestKey(caller: actor, key: $0, operation: "restock", fingerprint: fingerprint) })
-        let outcome = try await asking("restock") { () async throws(StoreError) in try await self.store.restock(change) }
+        let start = ContinuousClock.now
+        // Without a key of the caller's it gets one of ours: a repetition after a lost answer must not add twice.
+        let request = RequestKey(
+            caller: actor, key: key ?? "restock-\(ReservationID.make())", operation: "restock",
+            fingerprint: Fingerprint.of("restock", ["\(bucket)", "\(delta)"]))
+        let change = StockChange(bucket: bucket, delta: delta, actor: actor, request: request)
+        let outcome = try await asking("restock") { () async throws(StoreError) in try await self.store.restock(change)
+        }
+        let error: ReservationError
         switch outcome {
-        case .done(let state), .replayed(let state): return state
+        case .done(let state):
+            observer.done("restock", since: start)
+            return state
+        case .replayed(let state):
+            observer.replayed("restock", since: start)
+            return state
         case .belowCommitments(let committed):
-            throw ReservationError(
+            error = ReservationError(
                 .capacityBelowCommitments(bucket, committed: committed),
                 "\(bucket) has \(committed) held or sold; its capacity cannot be less.")
-        case .key(let problem): throw .keyProblem(problem)
+        case .aboveMaximum: error = .aboveMaximum(bucket)
+        case .key(let problem): error = .keyProblem(problem)
         }
+        observer.refused("restock", error, since: start)
+        throw error
     }
 
     /// The book, oldest first.
@@ -185,9 +197,4 @@ public final class ReservationService: Service, Sendable {
     func strategy(for cart: Cart) -> Strategy {
         configuration.strategy(for: cart)
     }
-}
-
-extension Int {
-    /// `abs(.min)` would trap.
-    fileprivate var clamped: Int { Swift.max(self, -Int.max) }
 }

@@ -23,12 +23,13 @@ struct Reserving {
                 // Holds whose time is up may still be counted: availability never waits for the sweeper.
                 hasReaped = true
                 if await reap(shortages.map(\.bucket)) { continue }
-            case .failure(let error) where error.effect == .unknown && !Task.isCancelled && attempts < Self.maximumAttempts:
+            case .failure(let error)
+            where error.effect == .unknown && !Task.isCancelled && attempts < Self.maximumAttempts:
                 // The claim's id finds what the first try has done.
                 if await RetryDelay().wait(after: attempts) { continue }
             default: break
             }
-            return try answer(result.outcome, attempts: attempts, since: start)
+            return try await answer(result.outcome, attempts: attempts, since: start)
         }
     }
 
@@ -46,16 +47,17 @@ struct Reserving {
 
     private func answer(
         _ outcome: Result<ClaimOutcome, StoreError>, attempts: Int, since start: ContinuousClock.Instant
-    ) throws(ReservationError) -> Reservation {
+    ) async throws(ReservationError) -> Reservation {
         let error: ReservationError
         switch outcome {
         case .success(.held(let reservation)):
             service.observer.reserved(reservation, by: strategy, attempts: attempts, since: start)
             return reservation
         case .success(.replayed(let reservation)):
-            service.observer.replayed("reserve")
+            service.observer.replayed("reserve", by: strategy, since: start)
             return reservation
-        case .success(.short(let shortages)): error = .shortage(shortages, attempts: attempts)
+        case .success(.short(let shortages)):
+            error = .shortage(shortages, alternatives: await alternatives(to: shortages), attempts: attempts)
         case .success(.holdLimit(let current)):
             let limit = claim.maximumLiveHolds ?? current
             error = ReservationError(
@@ -67,7 +69,7 @@ struct Reserving {
         case .success(.key(let problem)): error = .keyProblem(problem)
         case .failure(let failure): error = ReservationError(failure, attempts: attempts, strategy: strategy.name)
         }
-        service.observer.refused("reserve", error, since: start)
+        service.observer.refused("reserve", error, by: strategy, since: start)
         throw error
     }
 }

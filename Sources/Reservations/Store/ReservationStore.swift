@@ -18,23 +18,35 @@
 /// - **Time is the store's.** Deadlines are set and compared by its clock only.
 /// - **Lock order.** Reservation rows before bucket rows; bucket rows in one order that is the same for every method.
 ///   So no two methods can deadlock.
-/// - **Answers are stored with their effect.** A method that gets a ``RequestKey`` writes what it answers in the same
-///   transaction, and answers a repeated key with it. What had no effect is not stored: it may be tried again.
+/// - **A hold whose time is up is over**, whether or not ``expire(_:limit:)`` has seen it. Whatever a store answers shows it
+///   as ``Reservation/State/expired``, resolved when its time was up; it counts for no limit; only the bucket's `held` still
+///   has it. See ``Reservation/seen(at:)``.
+/// - **Answers are stored with their effect.** A method that gets a ``RequestKey`` writes it, with the id of the reservation
+///   or the bucket that it answers, in the same transaction, and answers a repeated key with that reservation or bucket as it
+///   stands now. A key belongs to its caller: the same key of the same caller for another operation or with another
+///   fingerprint is ``KeyProblem/reused``. What had no effect is not stored: its key may be used again.
 /// - Methods may be called from any number of tasks at once, and do not block the thread that calls them.
 public protocol ReservationStore: Sendable {
     /// Brings the schema up to date. Any number of processes may do it at once.
     func migrate() async throws(StoreError)
 
-    /// Adds to the capacity of a bucket, or takes away from it; makes the bucket if there is none.
+    /// Adds to the capacity of a bucket, or takes away from it; makes the bucket if there is none (with a delta of 0 or more).
+    ///
+    /// The only method that may not be repeated without a ``StockChange/request``.
     func restock(_ change: StockChange) async throws(StoreError) -> StockOutcome
 
     /// Holds all lines of a cart, or none.
+    ///
+    /// In this order: a key that was used, an id that exists already, the holder's limit, a stale fence, a version conflict,
+    /// shortages. A claim that is refused leaves nothing behind, not even a raised fence.
     func claim(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimOutcome
 
     /// Ends a reservation: confirm, cancel, or return.
+    ///
+    /// One that is in the state already is ``ResolutionOutcome/repeated(_:)``, with or without a key.
     func resolve(_ resolution: Resolution) async throws(StoreError) -> ResolutionOutcome
 
-    /// Sets the end of a hold to `ttl` from now, but not beyond its hard deadline.
+    /// Sets the end of a hold to `ttl` from now, but not beyond its hard deadline, and never to an earlier time than before.
     func extend(_ change: HoldExtension) async throws(StoreError) -> ResolutionOutcome
 
     /// Ends at most `limit` holds whose time is up, the oldest first: of these buckets, or of all.
@@ -47,6 +59,10 @@ public protocol ReservationStore: Sendable {
 
     /// The buckets that there are among these, in their order.
     func states(of buckets: [Bucket]) async throws(StoreError) -> [BucketState]
+
+    /// The buckets of the same item and kind next to this one in the order of buckets, free or not, sorted and without itself:
+    /// at most `limit` before it and at most `limit` after it. It need not exist.
+    func neighbours(of bucket: Bucket, limit: Int) async throws(StoreError) -> [BucketState]
 
     /// All buckets of an item, sorted, at most `limit` after `last`.
     func states(ofItem item: String, after last: Bucket?, limit: Int) async throws(StoreError) -> [BucketState]
@@ -151,10 +167,13 @@ public struct StockChange: Sendable, Hashable {
 /// What came of a change of capacity.
 public enum StockOutcome: Sendable, Hashable {
     case done(BucketState)
-    /// The key had been used for the same change: this was its answer.
+    /// The key had been used for the same change: this is the bucket as it stands now.
     case replayed(BucketState)
-    /// So many are held and sold; the capacity stays.
+    /// So many are held and sold; the capacity stays. Also for a bucket that does not exist, of which nothing can be taken.
     case belowCommitments(committed: Int)
+    /// More than ``Bucket/maximumCapacity``; the capacity stays.
+    case aboveMaximum
+    /// The key cannot be used.
     case key(KeyProblem)
 }
 
@@ -176,7 +195,8 @@ public struct Claim: Sendable, Hashable {
     public let ttl: Duration
     /// How far it may be extended, from the beginning.
     public let totalHold: Duration
-    /// How many live holds the holder may have, this one included; `nil` for no limit.
+    /// How many live holds the holder may have, this one included; `nil` for no limit. Holds whose time is up do not count.
+    /// Exact also when the holder sends many claims at once: they are made one after the other.
     public let maximumLiveHolds: Int?
     public let request: RequestKey?
 
@@ -210,7 +230,7 @@ public enum ClaimRule: Sendable, Hashable {
 /// What came of a claim.
 public enum ClaimOutcome: Sendable, Hashable {
     case held(Reservation)
-    /// The key had been used for the same request: this was its answer.
+    /// The key had been used for the same request, or the holder has a reservation with this id: this is it, as it stands now.
     case replayed(Reservation)
     /// Too few are left in at least one bucket: all that are short.
     case short([Shortage])
@@ -224,18 +244,33 @@ public enum ClaimOutcome: Sendable, Hashable {
 
 /// A bucket that has less than was asked for.
 public struct Shortage: Sendable, Hashable {
+    /// Which bucket.
     public let bucket: Bucket
+    /// How many were asked for.
     public let requested: Int
-    /// `nil` when there is no such bucket.
+    /// What it holds; `nil` when there is no such bucket.
     public let state: BucketState?
-    /// When the first hold on it ends, if there is one.
+    /// How many the holder has in live holds of his own: they are never called others'.
+    public let heldByHolder: Int
+    /// How many others have in live holds. Holds whose time is up are nobody's, although ``BucketState/held`` may have them.
+    public let heldByOthers: Int
+    /// When the first live hold of somebody else on it ends, if there is one.
     public let nextReleaseAt: Date?
+    /// The time by the store's clock when it looked.
+    public let asOf: Date
 
-    public init(bucket: Bucket, requested: Int, state: BucketState?, nextReleaseAt: Date?) {
+    /// For stores.
+    public init(
+        bucket: Bucket, requested: Int, state: BucketState?, heldByHolder: Int, heldByOthers: Int,
+        nextReleaseAt: Date?, asOf: Date
+    ) {
         self.bucket = bucket
         self.requested = requested
         self.state = state
+        self.heldByHolder = heldByHolder
+        self.heldByOthers = heldByOthers
         self.nextReleaseAt = nextReleaseAt
+        self.asOf = asOf
     }
 }
 
@@ -252,8 +287,11 @@ public struct Resolution: Sendable, Hashable {
     /// Whose it must be; `nil` for an operator, who may end anybody's.
     public let holder: String?
     public let kind: Kind
-    /// For ``Kind/confirm`` of a hold whose time is up: takes the units again, if they are there, as a new reservation with
-    /// this id that is confirmed at once. `nil`: too late is too late.
+    /// For ``Kind/confirm`` of a hold that has expired: takes the units again, if they are there, as a new reservation with
+    /// this id that is confirmed at once, of the same holder and lines, in one transaction with the end of the old one.
+    /// `nil`: too late is too late. When there is a reservation with this id already, it is the answer:
+    /// ``ResolutionOutcome/repeated(_:)`` if it is confirmed, else ``ResolutionOutcome/conflict(_:)``. The new one has two
+    /// ledger entries for each bucket, of the kinds `hold` and `confirm`.
     public let replacement: ReservationID?
     /// For the ledger.
     public let actor: String
@@ -293,11 +331,11 @@ public enum ResolutionOutcome: Sendable, Hashable {
     case done(Reservation)
     /// It had been done before: by this request's key, or it was in that state already.
     case repeated(Reservation)
-    /// Its state forbids it. A hold whose time is up counts as expired, whether or not the sweeper has seen it.
+    /// Its state, as it is in the reservation, forbids it.
     case conflict(Reservation)
-    /// ``HoldExtension``: nothing is left before the hard deadline.
+    /// ``HoldExtension``: it is held until its hard deadline already.
     case extensionLimit(Reservation)
-    /// ``Resolution/replacement``: the units are gone.
+    /// ``Resolution/replacement``: the units are gone. The end of the old hold may be written down all the same.
     case short([Shortage])
     case notFound
     case key(KeyProblem)

@@ -1,4 +1,5 @@
 import RedisLocks
+import Synchronization
 
 /// Takes the distributed locks of all buckets first, and only then a database connection; the rows check the fencing token.
 ///
@@ -14,59 +15,76 @@ struct LockedStrategy: ReservationStrategy {
         var attempts = 0
         var staleFences = 0
         while true {
-            attempts += 1
             var result: StrategyResult
             switch await tryOnce(claim, in: store) {
-            case .lockUnavailable where options.whenUnavailable == .fallback:
+            case .noLock(let error) where options.whenUnavailable == .fallback && error.code != .cancelled:
                 result = await AtomicStrategy().claim(claim, in: store)
                 result.fellBack = true
-            case .lockUnavailable(let error):
-                result = StrategyResult(.failure(error), attempts: attempts)
-            case .stored(.success(.staleFence(let bucket, let seen))):
+            case .noLock(let error):
+                result = StrategyResult(.failure(error), attempts: 1)
+            case .asked(let answer):
+                result = answer
+            }
+            attempts += result.attempts
+            if case .success(.staleFence) = result.outcome {
                 // Somebody with a greater token was here: the work is dropped, never written around.
                 staleFences += 1
-                if attempts < Self.maximumAttempts, await RetryDelay().wait(after: attempts) { continue }
-                result = StrategyResult(.success(.staleFence(bucket, seen: seen)), attempts: attempts)
-            case .stored(let outcome):
-                result = StrategyResult(outcome, attempts: attempts)
+                if staleFences < Self.maximumTries, await RetryDelay().wait(after: staleFences) { continue }
             }
+            result.attempts = attempts
             result.staleFences = staleFences
             return result
         }
     }
 
-    private static let maximumAttempts = 3
+    private static let maximumTries = 3
+
+    private final class Answer: Sendable {
+        let result = Mutex<StrategyResult?>(nil)
+    }
 
     private enum Try {
-        case stored(Result<ClaimOutcome, StoreError>)
-        case lockUnavailable(StoreError)
+        /// The store was asked.
+        case asked(StrategyResult)
+        /// It was not, for the lock was not to be had; `busy` when somebody else had it.
+        case noLock(StoreError)
     }
 
     /// The transaction is committed when `withLock` releases: the next holder reads what was written.
     private func tryOnce(_ claim: Claim, in store: any ReservationStore) async -> Try {
-        let names = claim.cart.buckets.map { options.prefix + $0.lockName }
+        // A set: a slash in an item's name may give two buckets one lock.
+        let names = Set(claim.cart.buckets.map { options.prefix + $0.lockName }).sorted()
+        // What the store said counts, whatever became of the lease meanwhile: the row has judged by the token.
+        let answer = Answer()
+        var lockError: (any Error)?
         do {
-            let result = try await locks.withLock(names, ttl: options.ttl, wait: options.wait) { lease in
-                await RowRetry().run(claim, by: .fenced(token: lease.fencingToken), in: store).outcome
+            try await locks.withLock(names, ttl: options.ttl, wait: options.wait) { lease in
+                let result = await RowRetry().run(claim, by: .fenced(token: lease.fencingToken), in: store)
+                answer.result.withLock { $0 = result }
             }
-            return .stored(result)
-        } catch let error as LockError {
-            return Self.outcome(of: error)
         } catch {
-            return .stored(.failure(StoreError(.cancelled, "The task was cancelled while it waited for the lock.")))
+            lockError = error
         }
+        guard let result = answer.result.withLock({ $0 }) else { return Self.withoutLock(lockError) }
+        if case .failure(let error) = result.outcome, error.code == .cancelled, !Task.isCancelled {
+            // The lease was lost, and its loss cancelled the statement: not what the caller asked for.
+            let lost = StoreError(.busy, "The lock was lost before the store had answered.", effect: error.effect)
+            return .asked(StrategyResult(.failure(lost), attempts: result.attempts))
+        }
+        return .asked(result)
     }
 
-    private static func outcome(of error: LockError) -> Try {
-        if error.code.leaseLossReason != nil {
-            // The body was cancelled, and has ended: the transaction may be there or not.
-            return .stored(.failure(StoreError(.busy, error.message, effect: .unknown)))
+    private static func withoutLock(_ error: (any Error)?) -> Try {
+        guard let error = error as? LockError, error.code != .cancelled, !Task.isCancelled else {
+            return .noLock(StoreError(.cancelled, "The task was cancelled while it waited for the lock."))
         }
         switch error.code {
-        case .waitTimedOut, .overloaded: return .stored(.failure(StoreError(.busy, error.message)))
+        case .waitTimedOut, .overloaded:
+            return .asked(StrategyResult(.failure(StoreError(.busy, error.message)), attempts: 1))
         case .quorumUnreachable, .fencingUnavailable, .closed:
-            return .lockUnavailable(StoreError(.unavailable, error.message))
-        default: return .lockUnavailable(StoreError(.misconfigured, error.message))
+            return .noLock(StoreError(.unavailable, error.message))
+        case .reentrant, .notHeld: return .noLock(StoreError(.failed, error.message))
+        default: return .noLock(StoreError(error.code.leaseLossReason == nil ? .misconfigured : .busy, error.message))
         }
     }
 }

@@ -18,7 +18,7 @@ public struct StrategyResult: Sendable {
     /// The store's last word, or why there is none.
     public let outcome: Result<ClaimOutcome, StoreError>
     /// How often the store was asked to claim.
-    public let attempts: Int
+    public var attempts: Int
     /// How many of them a row refused because a holder with a greater fencing token had been there. Worth an alarm.
     public var staleFences = 0
     /// Whether it went on without the distributed lock, for that was not to be had.

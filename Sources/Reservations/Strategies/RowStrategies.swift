@@ -77,6 +77,7 @@ struct RowRetry {
 extension StrategyResult {
     static func cancelled(attempts: Int) -> StrategyResult {
         StrategyResult(
-            .failure(StoreError(.cancelled, "The task was cancelled while it waited to try again.")), attempts: attempts)
+            .failure(StoreError(.cancelled, "The task was cancelled while it waited to try again.")), attempts: attempts
+        )
     }
 }

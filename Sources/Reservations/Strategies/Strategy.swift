@@ -32,6 +32,8 @@ public struct Strategy: Sendable {
 
     /// Takes the distributed locks of all buckets, then writes under their fencing token.
     ///
+    /// A cart may have as many buckets as `RedisLocks.Configuration.maximumNamesPerLock` allows (16 by default).
+    ///
     /// - Parameters:
     ///   - locks: the lock client.
     ///   - options: how long to hold and to wait, and what to do without Redis.

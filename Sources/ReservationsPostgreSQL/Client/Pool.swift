@@ -79,21 +79,20 @@ final class Pool {
     }
 
     /// Runs a batch on any connection and gives that back: one call for what needs no transaction of several steps.
-    func perform(_ batch: Batch, _ call: Call) {
-        let deadline = reactor.now + configuration.acquireTimeout
-        acquire(call, deadline: deadline) { [self] result in
+    func perform(
+        _ statements: [Statement], mayCommit: Bool, timeout: Duration, _ call: Call,
+        _ completion: @escaping (Result<[Rows], DatabaseError>) -> Void
+    ) {
+        acquire(call, deadline: reactor.now + configuration.acquireTimeout) { [self] result in
             switch result {
-            case .failure(let error): batch.completion(.failure(error))
+            case .failure(let error): completion(.failure(error))
             case .success(let id):
                 // The time for the batch begins when it can.
-                let inner = Batch(
-                    statements: batch.statements, mayCommit: batch.mayCommit,
-                    deadline: max(batch.deadline, reactor.now + configuration.answerTimeout)
-                ) { result in
+                let batch = Batch(statements: statements, mayCommit: mayCommit, deadline: reactor.now + timeout) {
                     self.release(id)
-                    batch.completion(result)
+                    completion($0)
                 }
-                run(inner, on: id, call)
+                run(batch, on: id, call)
             }
         }
     }

@@ -46,13 +46,15 @@ package actor PostgreSQLClient {
 
     /// Runs the statements as one transaction in one round trip, unless they have a `BEGIN` and a `COMMIT` of their own.
     ///
-    /// - Parameter mayCommit: whether an answer that gets lost leaves the effect unknown: false for what only reads.
-    package func run(_ statements: [Statement], mayCommit: Bool) async throws(DatabaseError) -> [Rows] {
-        try await perform { pool, call, completion in
-            pool.perform(
-                Batch(
-                    statements: statements, mayCommit: mayCommit, deadline: .now, completion: completion),
-                call)
+    /// - Parameters:
+    ///   - mayCommit: whether an answer that gets lost leaves the effect unknown: false for what only reads.
+    ///   - timeout: how long it may take once it has a connection; by default as configured.
+    package func run(
+        _ statements: [Statement], mayCommit: Bool, timeout: Duration? = nil
+    ) async throws(DatabaseError) -> [Rows] {
+        let timeout = timeout ?? configuration.answerTimeout
+        return try await perform { pool, call, completion in
+            pool.perform(statements, mayCommit: mayCommit, timeout: timeout, call, completion)
         }
     }
 
@@ -68,10 +70,13 @@ package actor PostgreSQLClient {
     // MARK: Several round trips
 
     /// Runs `body` between `BEGIN` and `COMMIT` on one connection. An error, also cancellation, ends in `ROLLBACK`.
+    ///
+    /// - Parameter timeout: how long each round trip may take; by default as configured.
     package nonisolated func withTransaction<Answer: Sendable>(
-        _ body: @Sendable (Transaction) async throws(DatabaseError) -> Answer
+        timeout: Duration? = nil, _ body: @Sendable (Transaction) async throws(DatabaseError) -> Answer
     ) async throws(DatabaseError) -> Answer {
-        let transaction = Transaction(client: self, connection: try await acquire())
+        let transaction = Transaction(
+            client: self, connection: try await acquire(), timeout: timeout ?? configuration.answerTimeout)
         do throws(DatabaseError) {
             _ = try await transaction.run("BEGIN")
             let answer = try await body(transaction)
@@ -107,10 +112,10 @@ package actor PostgreSQLClient {
     }
 
     fileprivate func run(
-        _ statements: [Statement], on id: PoolMachine.ConnectionID, mayCommit: Bool
+        _ statements: [Statement], on id: PoolMachine.ConnectionID, mayCommit: Bool, timeout: Duration
     ) async throws(DatabaseError) -> [Rows] {
         try await perform { pool, call, completion in
-            let deadline = ContinuousClock.now + self.configuration.answerTimeout
+            let deadline = ContinuousClock.now + timeout
             pool.run(
                 Batch(statements: statements, mayCommit: mayCommit, deadline: deadline, completion: completion), on: id,
                 call)
@@ -174,21 +179,22 @@ package actor PostgreSQLClient {
 package struct Transaction: Sendable {
     fileprivate let client: PostgreSQLClient
     fileprivate let connection: PoolMachine.ConnectionID
+    fileprivate let timeout: Duration
 
     /// Runs one statement.
     package func run(_ sql: String, _ parameters: [String?] = []) async throws(DatabaseError) -> Rows {
-        let results = try await client.run([Statement(sql, parameters)], on: connection, mayCommit: false)
+        let results = try await client.run([Statement(sql, parameters)], on: connection, mayCommit: false, timeout: timeout)
         guard let rows = results.last else { throw DatabaseError(.failed, "PostgreSQL answered nothing.") }
         return rows
     }
 
     /// Runs several statements in one round trip.
     package func run(_ statements: [Statement]) async throws(DatabaseError) -> [Rows] {
-        try await client.run(statements, on: connection, mayCommit: false)
+        try await client.run(statements, on: connection, mayCommit: false, timeout: timeout)
     }
 
     /// A connection that breaks from here on leaves the effect unknown.
     fileprivate func commit() async throws(DatabaseError) {
-        _ = try await client.run([Statement("COMMIT")], on: connection, mayCommit: true)
+        _ = try await client.run([Statement("COMMIT")], on: connection, mayCommit: true, timeout: timeout)
     }
 }

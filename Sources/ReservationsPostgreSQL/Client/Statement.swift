@@ -32,8 +32,13 @@ package struct Statement: Sendable {
         return text + "}"
     }
 
-    package static func array(_ elements: [some BinaryInteger]) -> String {
+    package static func array(_ elements: [Int]) -> String {
         "{\(elements.map { "\($0)" }.joined(separator: ","))}"
+    }
+
+    /// With `NULL`s.
+    package static func array(_ elements: [Int64?]) -> String {
+        "{\(elements.map { $0.map { "\($0)" } ?? "NULL" }.joined(separator: ","))}"
     }
 }
 

@@ -26,7 +26,9 @@ enum Migrations {
         if try await !exists("SELECT FROM pg_namespace WHERE nspname = $1", schema, transaction) {
             _ = try await transaction.run([Statement("CREATE SCHEMA \(name)", isPrepared: false)])
         }
-        if try await !exists("SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'schema_version'", schema, transaction) {
+        if try await !exists(
+            "SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'schema_version'", schema, transaction)
+        {
             _ = try await transaction.run([
                 Statement(
                     "CREATE TABLE \(name).schema_version (version int PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())",
@@ -53,7 +55,9 @@ enum Migrations {
         }
     }
 
-    private static func exists(_ sql: String, _ name: String, _ transaction: Transaction) async throws(DatabaseError) -> Bool {
+    private static func exists(_ sql: String, _ name: String, _ transaction: Transaction) async throws(DatabaseError)
+        -> Bool
+    {
         let rows = try await transaction.run([Statement("SELECT EXISTS (\(sql))", [name], isPrepared: false)])
         return rows.first?[0, 0] == "t"
     }
@@ -62,7 +66,9 @@ enum Migrations {
     private static func statements(of script: [UInt8]) -> [Statement] {
         var statements: [Statement] = []
         var lines: [Substring] = []
-        for line in String(decoding: script, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false) + [""] {
+        for line in String(decoding: script, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false) + [
+            ""
+        ] {
             if line.isEmpty, lines.last?.hasSuffix(";") == true {
                 statements.append(Statement(lines.joined(separator: "\n"), isPrepared: false))
                 lines = []

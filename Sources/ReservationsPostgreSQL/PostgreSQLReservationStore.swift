@@ -125,7 +125,8 @@ public final class PostgreSQLReservationStore: ReservationStore {
         let client = client
         let schema = configuration.schema
         try await asking { () async throws(DatabaseError) in
-            try await client.withTransaction(timeout: Migrations.patience) { (transaction) async throws(DatabaseError) in
+            try await client.withTransaction(timeout: Migrations.patience) {
+                (transaction) async throws(DatabaseError) in
                 try await Migrations.run(in: transaction, schema: schema)
             }
         }

@@ -6,15 +6,27 @@ extension PostgreSQLReservationStore {
         guard Set(claim.cart.buckets).count == claim.cart.lines.count else {
             throw StoreError(.refusedByConstraint, "A bucket stands twice in a cart.")
         }
-        let parameters = Self.parameters(of: claim, rule)
+        var locksFirst = false
         for _ in 0..<Self.looks {
-            let rows = try await write(Self.claimStatement, parameters)
+            let rows: Rows
+            do throws(DatabaseError) {
+                rows = try await client.query(
+                    Self.claimStatement, Self.parameters(of: claim, rule, locksFirst: locksFirst))
+            } catch {
+                // Under the rows' locks the second look cannot be in vain.
+                guard error.sqlState == Self.bucketsHaveChanged else { throw StoreError(error) }
+                locksFirst = true
+                continue
+            }
             guard rows.count == 1, let outcome = rows[0, 0] else { throw .nonsense }
             if outcome == "again" { continue }
             return try Self.outcome(outcome, of: claim, rows)
         }
         throw StoreError(.busy, "What the cart needs came and went \(Self.looks) times while it was looked at.")
     }
+
+    /// Raised by the function: the look was favourable and the update was not, because others were faster.
+    private static let bucketsHaveChanged = "RS001"
 
     private static let looks = 5
 
@@ -23,9 +35,9 @@ extension PostgreSQLReservationStore {
         FROM claim($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
         """
 
-    private static func parameters(of claim: Claim, _ rule: ClaimRule) -> [String?] {
+    private static func parameters(of claim: Claim, _ rule: ClaimRule, locksFirst: Bool) -> [String?] {
         let buckets = BucketArrays(claim.cart.buckets)
-        var (locksFirst, lockTimeout, token, versions): (Bool, String?, Int64?, String?) = (false, nil, nil, nil)
+        var (locksFirst, lockTimeout, token, versions): (Bool, String?, Int64?, String?) = (locksFirst, nil, nil, nil)
         switch rule {
         case .atomic: break
         case .pessimistic(let timeout): (locksFirst, lockTimeout) = (true, ClientConfiguration.milliseconds(timeout))
@@ -33,8 +45,10 @@ extension PostgreSQLReservationStore {
         case .fenced(let greatest): token = greatest
         }
         return ["\(claim.id)", claim.holder] + buckets.parameters + [
-            Statement.array(claim.cart.lines.map(\.quantity)), Answers.micros(claim.ttl), Answers.micros(claim.totalHold),
-            claim.maximumLiveHolds.map { "\($0)" }, locksFirst ? "t" : "f", lockTimeout, token.map { "\($0)" }, versions,
+            Statement.array(claim.cart.lines.map(\.quantity)), Answers.micros(claim.ttl),
+            Answers.micros(claim.totalHold),
+            claim.maximumLiveHolds.map { "\($0)" }, locksFirst ? "t" : "f", lockTimeout, token.map { "\($0)" },
+            versions,
         ] + requestParameters(claim.request)
     }
 

@@ -22,7 +22,9 @@ extension StoreError {
         // Serialization, deadlock, lock timeout, statement timeout.
         case "40001", "40P01", "55P03", "57014": self.init(.busy, error.message, effect: effect)
         // A standby that still is one, or a server short of something.
-        case "25006", _ where sqlState.hasPrefix("53"): self.init(.unavailable, error.message, effect: effect)
+        case "25006",
+            _ where sqlState.hasPrefix("53"):
+            self.init(.unavailable, error.message, effect: effect)
         case _ where sqlState.hasPrefix("23"): self.init(.refusedByConstraint, error.message, effect: effect)
         case "42P01", "42883", "42704", "42703":
             self.init(

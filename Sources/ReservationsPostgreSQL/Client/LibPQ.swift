@@ -30,7 +30,8 @@ enum LibPQ {
     /// Without a name: for a text that is used once.
     static func send(_ statement: Statement, on connection: OpaquePointer) -> Bool {
         withCStrings(statement.parameters) { values in
-            PQsendQueryParams(connection, statement.sql, CInt(statement.parameters.count), nil, values, nil, nil, 0) == 1
+            PQsendQueryParams(connection, statement.sql, CInt(statement.parameters.count), nil, values, nil, nil, 0)
+                == 1
         }
     }
 
@@ -47,7 +48,8 @@ enum LibPQ {
             bytes.append(0)
         }
         return bytes.withUnsafeBufferPointer { bytes in
-            let pointers = offsets.map { offset in offset.flatMap { index in bytes.baseAddress.map { $0 + index } } } + [nil]
+            let pointers =
+                offsets.map { offset in offset.flatMap { index in bytes.baseAddress.map { $0 + index } } } + [nil]
             return pointers.withUnsafeBufferPointer { body($0.baseAddress) }
         }
     }
@@ -109,7 +111,8 @@ enum LibPQ {
         if let (state, message) = serverError(in: text) {
             return DatabaseError(sqlState: state, text: message, constraint: nil)
         }
-        let reason = text.split(separator: "\n").map { $0.trimmingPrefix { $0 == "\t" || $0 == " " } }.joined(separator: " ")
+        let reason = text.split(separator: "\n").map { $0.trimmingPrefix { $0 == "\t" || $0 == " " } }.joined(
+            separator: " ")
         return DatabaseError(.connectFailed, "Could not connect to PostgreSQL at \(location): \(reason)")
     }
 

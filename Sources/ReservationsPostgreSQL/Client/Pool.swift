@@ -167,7 +167,8 @@ final class Pool {
         }
         // A look-up that hangs is not waited for: it goes on, and answers whoever tries next.
         let timer = reactor.schedule(at: deadline) {
-            resolved(.failure(DatabaseError(.connectFailed, "The database's host name could not be looked up in time.")))
+            resolved(
+                .failure(DatabaseError(.connectFailed, "The database's host name could not be looked up in time.")))
         }
         resolver.resolve { [reactor] answer in
             reactor.cancel(timer)

@@ -84,7 +84,8 @@ struct PoolMachine {
         guard let index = waiters.firstIndex(of: waiter) else { return nil }
         waiters.remove(at: index)
         if let lastFailure { return lastFailure }
-        return DatabaseError(.exhausted, "No database connection became free in time: all \(limits.maximum) are in use.")
+        return DatabaseError(
+            .exhausted, "No database connection became free in time: all \(limits.maximum) are in use.")
     }
 
     mutating func release(_ id: ConnectionID, isUsable: Bool, at now: Instant) -> [Action] {

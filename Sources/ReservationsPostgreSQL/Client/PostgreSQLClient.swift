@@ -127,7 +127,9 @@ package actor PostgreSQLClient {
     private func perform<Answer: Sendable>(
         _ start: (Pool, Pool.Call, @escaping (Result<Answer, DatabaseError>) -> Void) -> Void
     ) async throws(DatabaseError) -> Answer {
-        guard !Task.isCancelled else { throw DatabaseError(.cancelled, "The task was cancelled before it asked anything.") }
+        guard !Task.isCancelled else {
+            throw DatabaseError(.cancelled, "The task was cancelled before it asked anything.")
+        }
         let ticket = Ticket(Pool.Call())
         let result: Result<Answer, DatabaseError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -183,7 +185,8 @@ package struct Transaction: Sendable {
 
     /// Runs one statement.
     package func run(_ sql: String, _ parameters: [String?] = []) async throws(DatabaseError) -> Rows {
-        let results = try await client.run([Statement(sql, parameters)], on: connection, mayCommit: false, timeout: timeout)
+        let results = try await client.run(
+            [Statement(sql, parameters)], on: connection, mayCommit: false, timeout: timeout)
         guard let rows = results.last else { throw DatabaseError(.failed, "PostgreSQL answered nothing.") }
         return rows
     }

@@ -175,7 +175,8 @@ final class Session: ReadinessHandler {
     }
 
     /// Prepares the text on the way when this connection has not seen it: that costs no round trip of its own.
-    private func send(_ statement: Statement, on connection: OpaquePointer, _ steps: inout [BatchProgress.Step]) -> Bool {
+    private func send(_ statement: Statement, on connection: OpaquePointer, _ steps: inout [BatchProgress.Step]) -> Bool
+    {
         if let name = prepared[statement.sql] ?? BatchProgress.name(of: statement.sql, preparedIn: steps) {
             steps.append(.execute)
             return LibPQ.send(statement, prepared: name, on: connection)

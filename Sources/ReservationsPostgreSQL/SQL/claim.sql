@@ -198,51 +198,50 @@ BEGIN
 END
 $$;
 
--- Moves the counters of all buckets, and writes their lines and ledger; or of none, and answers false.
+-- Writes the lines and the ledger, and moves the counters of all buckets. False, with nothing written, when the rows, locked
+-- before, do not allow it.
 --
--- The counter's row is the last to be locked, for this statement and the commit. FOR NO KEY UPDATE, as an UPDATE takes: with
--- FOR UPDATE the foreign keys' FOR KEY SHARE of others would wait, and deadlock.
+-- The counters are the last to be written: other claims wait for this statement and the commit, and for nothing else.
+-- FOR NO KEY UPDATE, as an UPDATE takes: FOR UPDATE would wait for the FOR KEY SHARE of the others' foreign keys, and they for
+-- it.
 CREATE FUNCTION take(
     p_buckets bigint[], p_quantities bigint[], p_versions bigint[], p_id uuid, p_holder text,
     p_locks_first boolean, p_token bigint, p_compares boolean
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-    possible bigint;
+    locked boolean := p_locks_first OR cardinality(p_buckets) > 1;
     moved bigint;
 BEGIN
-    IF p_locks_first OR cardinality(p_buckets) > 1 THEN
+    IF locked THEN
         PERFORM FROM bucket b WHERE b.id = ANY (p_buckets) ORDER BY b.id FOR NO KEY UPDATE;
         -- A statement of its own: it sees what those had committed who held the locks before.
-        SELECT count(*) INTO possible FROM bucket b
+        SELECT count(*) INTO moved FROM bucket b
         WHERE b.id = ANY (p_buckets)
             AND b.held + b.sold + p_quantities[array_position(p_buckets, b.id)] <= b.capacity
             AND (p_token IS NULL OR b.fence <= p_token)
             AND (NOT p_compares OR b.version = p_versions[array_position(p_buckets, b.id)]);
-        IF possible < cardinality(p_buckets) THEN
+        IF moved < cardinality(p_buckets) THEN
             RETURN false;
         END IF;
     END IF;
-    -- No counter moved, no line.
-    WITH taken AS (
-        UPDATE bucket b
-        SET held = b.held + p_quantities[array_position(p_buckets, b.id)], version = b.version + 1,
-            fence = greatest(b.fence, coalesce(p_token, 0))
-        WHERE b.id = ANY (p_buckets)
-            AND b.held + b.sold + p_quantities[array_position(p_buckets, b.id)] <= b.capacity
-            AND (p_token IS NULL OR b.fence <= p_token)
-            AND (NOT p_compares OR b.version = p_versions[array_position(p_buckets, b.id)])
-        RETURNING b.id, b.kind, p_quantities[array_position(p_buckets, b.id)] AS quantity
-    ), lines AS (
-        INSERT INTO reservation_line (reservation_id, bucket_id, quantity, exclusive)
-        SELECT p_id, t.id, t.quantity, t.kind = 'seat' FROM taken t
-    ), entries AS (
-        INSERT INTO ledger (bucket_id, reservation_id, phase, kind, held_delta, fence, actor)
-        SELECT t.id, p_id, 1, 'hold', t.quantity, coalesce(p_token, 0), p_holder FROM taken t
-    )
-    SELECT count(*) INTO moved FROM taken;
-    IF moved NOT IN (0, cardinality(p_buckets)) THEN
-        RAISE EXCEPTION 'some of the buckets changed although they were locked' USING ERRCODE = 'internal_error';
+    INSERT INTO reservation_line (reservation_id, bucket_id, quantity, exclusive)
+    SELECT p_id, b.id, p_quantities[array_position(p_buckets, b.id)], b.kind = 'seat'
+    FROM bucket b WHERE b.id = ANY (p_buckets);
+    INSERT INTO ledger (bucket_id, reservation_id, phase, kind, held_delta, fence, actor)
+    SELECT t.id, p_id, 1, 'hold', t.quantity, coalesce(p_token, 0), p_holder
+    FROM unnest(p_buckets, p_quantities) t(id, quantity);
+    UPDATE bucket b
+    SET held = b.held + p_quantities[array_position(p_buckets, b.id)], version = b.version + 1,
+        fence = greatest(b.fence, coalesce(p_token, 0))
+    WHERE b.id = ANY (p_buckets)
+        AND b.held + b.sold + p_quantities[array_position(p_buckets, b.id)] <= b.capacity
+        AND (p_token IS NULL OR b.fence <= p_token)
+        AND (NOT p_compares OR b.version = p_versions[array_position(p_buckets, b.id)]);
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    IF moved < cardinality(p_buckets) THEN
+        -- Others were faster since the look. All of this is rolled back; the client asks again and locks first.
+        RAISE EXCEPTION 'the buckets have changed' USING ERRCODE = 'RS001';
     END IF;
-    RETURN moved > 0;
+    RETURN true;
 END
 $$;

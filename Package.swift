@@ -72,12 +72,25 @@ let package = Package(
             ]
         ),
 
+        .target(
+            name: "ReservationStoreConformance",
+            dependencies: ["RedisLocks", "Reservations"],
+            path: "Tests/ReservationStoreConformance"
+        ),
         .target(name: "TestSupport", dependencies: ["Reactor", "Hiredis"], path: "Tests/TestSupport"),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"]),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport"]),
         .testTarget(name: "HiredisTests", dependencies: ["Hiredis", "TestSupport"]),
         .testTarget(name: "RedisLocksTests", dependencies: ["RedisLocks", "RedisLocksTesting", "TestSupport"]),
         .testTarget(name: "RedisLocksTestingTests", dependencies: ["RedisLocks", "RedisLocksTesting", "TestSupport"]),
+        .testTarget(
+            name: "ReservationsTests",
+            dependencies: [
+                "RedisLocks", "RedisLocksTesting", "ReservationStoreConformance", "Reservations", "TestSupport",
+                .product(name: "InMemoryLogging", package: "swift-log"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+            ]
+        ),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [

@@ -48,17 +48,20 @@ extension ReservationService {
     ) async throws(ReservationError) -> Answer {
         let start = ContinuousClock.now
         var attempts = 0
+        // What an earlier try may have done, a later one that failed without effect has not undone.
+        var effect = StoreError.Effect.none
         while true {
             attempts += 1
             do throws(StoreError) {
                 return try await body()
             } catch {
-                let isWorthIt = !Task.isCancelled && (error.code == .busy || error.effect == .unknown)
-                guard isWorthIt, attempts < Self.maximumQuestions, await RetryDelay().wait(after: attempts) else {
-                    let failure = ReservationError(error, attempts: attempts, strategy: operation)
-                    observer.refused(operation, failure, since: start)
-                    throw failure
-                }
+                if error.effect == .unknown { effect = .unknown }
+                let isWorthIt = error.code == .busy || effect == .unknown
+                if isWorthIt, attempts < Self.maximumQuestions, await RetryDelay().wait(after: attempts) { continue }
+                let failure = ReservationError(
+                    StoreError(error.code, error.message, effect: effect), attempts: attempts, strategy: operation)
+                observer.refused(operation, failure, since: start)
+                throw failure
             }
         }
     }

@@ -14,6 +14,8 @@ struct Reserving {
         let start = ContinuousClock.now
         var attempts = 0
         var hasReaped = false
+        // An earlier try of which nobody knows what became. A later one that failed without effect does not undo it.
+        var isUnknown = false
         while true {
             let result = await strategy.implementation.claim(claim, in: service.store)
             attempts += result.attempts
@@ -23,10 +25,12 @@ struct Reserving {
                 // Holds whose time is up may still be counted: availability never waits for the sweeper.
                 hasReaped = true
                 if await reap(shortages.map(\.bucket)) { continue }
-            case .failure(let error)
-            where error.effect == .unknown && !Task.isCancelled && attempts < Self.maximumAttempts:
+            case .failure(let error) where error.effect == .unknown || isUnknown:
+                isUnknown = true
                 // The claim's id finds what the first try has done.
-                if await RetryDelay().wait(after: attempts) { continue }
+                if attempts < Self.maximumAttempts, await RetryDelay().wait(after: attempts) { continue }
+                let unknown = StoreError(error.code, error.message, effect: .unknown)
+                return try await answer(.failure(unknown), attempts: attempts, since: start)
             default: break
             }
             return try await answer(result.outcome, attempts: attempts, since: start)

@@ -117,7 +117,10 @@ let package = Package(
         ),
         .testTarget(
             name: "ReservationsPostgreSQLTests",
-            dependencies: ["Reactor", "Reservations", "ReservationsPostgreSQL", "TestSupport"]
+            dependencies: [
+                "Reactor", "RedisLocks", "RedisLocksTesting", "ReservationStoreConformance", "Reservations",
+                "ReservationsPostgreSQL", "TestSupport",
+            ]
         ),
     ],
     swiftLanguageModes: [.v6]

@@ -76,7 +76,8 @@ enum Answers {
             let bucket = answer.bucket.bucket
             shortages.append(
                 Shortage(
-                    bucket: bucket, requested: answer.requested, state: try answer.counts.map { try state(bucket, $0) },
+                    bucket: bucket, requested: answer.requested,
+                    state: try answer.counts.map { (counts) throws(StoreError) in try state(bucket, counts) },
                     heldByHolder: answer.own, heldByOthers: answer.others, nextReleaseAt: answer.next.map(date),
                     asOf: date(answer.asOf)))
         }

@@ -66,9 +66,8 @@ enum Migrations {
     private static func statements(of script: [UInt8]) -> [Statement] {
         var statements: [Statement] = []
         var lines: [Substring] = []
-        for line in String(decoding: script, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false) + [
-            ""
-        ] {
+        let text = String(decoding: script, as: UTF8.self) + "\n"
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
             if line.isEmpty, lines.last?.hasSuffix(";") == true {
                 statements.append(Statement(lines.joined(separator: "\n"), isPrepared: false))
                 lines = []

@@ -158,9 +158,18 @@ package actor PostgreSQLClient {
         pool.start()
     }
 
-    package var connectionCount: Int { pool.connectionCount }
-    package var idleCount: Int { pool.idleCount }
-    package var waiterCount: Int { pool.waiterCount }
+    package struct Counts: Sendable, Hashable {
+        /// Open ones, and those that are being opened.
+        package let connections: Int
+        package let idle: Int
+        package let waiters: Int
+        /// Nobody waits, and all that there are work.
+        package var isBusy: Bool { connections > 0 && idle == 0 && waiters == 0 }
+    }
+
+    package var counts: Counts {
+        Counts(connections: pool.connectionCount, idle: pool.idleCount, waiters: pool.waiterCount)
+    }
 
     /// Takes no more work, waits for what is under way, and closes.
     ///

@@ -84,11 +84,11 @@ END
 $$;
 
 -- One transaction by itself, in one round trip. All rules are this function; they differ in what they lock and compare:
---   atomic        the conditional update alone, of one bucket
+--   atomic        the conditional update alone, when it is of one bucket
 --   pessimistic   p_locks_first: the row is locked, read and then written; p_lock_timeout limits the wait
 --   optimistic    p_versions: written only where nothing has changed since
 --   fenced        p_token: written only where no greater token was, and leaves it there
--- Several buckets are locked first under every rule, in the order of their ids: an UPDATE of several rows would lock them in
+-- Several buckets, and seats, are locked first under every rule, in the order of their ids: an UPDATE of several rows would lock them in
 -- the order of its plan, and two carts would wait for each other.
 -- Order of locks: the request, the holder, the reservation, buckets ascending.
 CREATE FUNCTION claim(
@@ -148,7 +148,10 @@ BEGIN
     END IF;
     SELECT h.outcome, h.answer INTO outcome, answer FROM hold(p_id, p_holder, ttl, total, p_limit) h;
     IF outcome IS NULL
-        AND NOT take(ids, quantities, versions, p_id, p_holder, p_locks_first, p_token, p_versions IS NOT NULL) THEN
+        -- Of a seat there is one: those who want it wait for its row, and not for the unique index of its line.
+        AND NOT take(
+            ids, quantities, versions, p_id, p_holder, p_locks_first OR 'seat' = ANY (p_kinds), p_token,
+            p_versions IS NOT NULL) THEN
         DELETE FROM reservation WHERE id = p_id;
         SELECT coalesce(r.outcome, 'again'), r.answer INTO outcome, answer FROM claim_refusal(
             p_id, p_holder, p_kinds, p_items, p_labels, p_nights, p_quantities, p_limit, p_token, p_versions) r;

@@ -16,6 +16,7 @@ let package = Package(
         .library(name: "RedisLocks", targets: ["RedisLocks"]),
         .library(name: "RedisLocksTesting", targets: ["RedisLocksTesting"]),
         .library(name: "Reservations", targets: ["Reservations"]),
+        .library(name: "ReservationsPostgreSQL", targets: ["ReservationsPostgreSQL"]),
         .library(name: "ReservationsSQLite", targets: ["ReservationsSQLite"]),
     ],
     dependencies: [
@@ -118,14 +119,39 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"),
             ]
         ),
-        // What tests start as processes of their own, and kill. Not a product.
+
+        // Found by its folder, as hiredis is.
+        .systemLibrary(
+            name: "CLibPQ",
+            providers: [.apt(["libpq-dev"]), .brew(["libpq"])]
+        ),
+        .target(
+            name: "ReservationsPostgreSQL",
+            dependencies: [
+                "CLibPQ", "Reactor", "Reservations",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            resources: [.embedInCode("SQL")]
+        ),
+        .testTarget(
+            name: "ReservationsPostgreSQLTests",
+            dependencies: [
+                "Reactor", "RedisLocks", "RedisLocksTesting", "ReservationStoreConformance", "Reservations",
+                "ReservationsPostgreSQL", "TestSupport",
+            ]
+        ),
+
+        // What tests start as processes of their own, and kill; torture and comparison of the strategies. Not a product.
         .executableTarget(
             name: "reservation-worker",
             dependencies: [
-                "RedisLocks", "Reservations", "ReservationsSQLite", .product(name: "GRDB", package: "GRDB.swift"),
+                "RedisLocks", "Reservations", "ReservationsPostgreSQL", "ReservationsSQLite", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
             ],
             path: "Tests/ReservationWorker"
         ),
+        .testTarget(name: "TortureTests", dependencies: ["TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -56,8 +56,3 @@ enum SQLiteFile {
         }
     }
 }
-
-/// One line, written at once: who reads it may kill this process right after.
-func say(_ line: String) {
-    try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
-}

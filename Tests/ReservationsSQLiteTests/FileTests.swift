@@ -86,10 +86,10 @@ struct FileTests {
             await store.close()
             chmod(folder, 0o755)
             chmod(path, 0o444)
-            let old = try await Worker.run("open", path, "nobody")
+            let old = try await WorkerProcess.run("open", path, "nobody")
             #expect(old.hasPrefix("misconfigured: "), "\(old)")
             #expect(old.contains("to write to"), "\(old)")
-            let new = try await Worker.run("open", "\(folder)/new.db", "nobody")
+            let new = try await WorkerProcess.run("open", "\(folder)/new.db", "nobody")
             #expect(new.hasPrefix("misconfigured: The database cannot be opened: its folder must exist"), "\(new)")
         }
     }

@@ -13,7 +13,7 @@ struct ProcessTests {
         for _ in 0..<3 {
             try await withTemporaryDirectory { folder in
                 let answers = try await withThrowingTaskGroup(of: String.self) { group in
-                    for _ in 0..<10 { group.addTask { try await Worker.run("open", "\(folder)/test.db") } }
+                    for _ in 0..<10 { group.addTask { try await WorkerProcess.run("open", "\(folder)/test.db") } }
                     return try await group.reduce(into: []) { $0.append($1) }
                 }
                 #expect(answers == Array(repeating: "ok", count: 10))
@@ -26,7 +26,7 @@ struct ProcessTests {
         try await withStore { harness in
             let bucket = Bucket.counted("item 0")
             _ = try await harness.store.restock(StockChange(bucket: bucket, delta: 5, actor: "stock"))
-            let worker = try Worker(["hang", harness.path])
+            let worker = try WorkerProcess(["hang", harness.path])
             var lines = worker.lines.makeAsyncIterator()
             #expect(await lines.next() == "in")
             let claim = Claim(
@@ -74,7 +74,7 @@ struct ProcessTests {
     }
 
     private static func runAndKill(_ arguments: [String], after count: Int) async throws -> [String] {
-        let worker = try Worker(arguments)
+        let worker = try WorkerProcess(arguments)
         var heard: [String] = []
         for await line in worker.lines {
             heard.append(line)

@@ -243,7 +243,7 @@ extension RedisTestServer {
 
     /// Returns when the process that was started, and no other, listens on the port and answers.
     private static func start(_ supervisor: ProcessSupervisor, port: UInt16) throws -> Start {
-        try supervisor.start(["\(supervisor.folder)/redis.conf", "--port", "\(port)"])
+        try supervisor.start("redis-server", ["\(supervisor.folder)/redis.conf", "--port", "\(port)"])
         let deadline = ContinuousClock.now + .seconds(30)
         while ContinuousClock.now < deadline {
             // Ends at once when the process does: a real signal. While it starts, this is the pace of looking.

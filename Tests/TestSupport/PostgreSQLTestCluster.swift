@@ -27,7 +27,8 @@ package final class PostgreSQLTestCluster: Sendable {
     /// The server's folder, and that of its socket.
     package let folder: String
     private let supervisor: ProcessSupervisor
-    private let programs: String
+    /// The folder of its programs.
+    package let programs: String
     private let user: ServerUser?
 
     private static let portAttempts = 20

@@ -107,7 +107,7 @@ struct HistoryActor: Sendable {
 
     /// What a reservation has come to, which must be what its owner was told or what may have become of that.
     func verify(_ id: ReservationID) async throws -> Reservation {
-        guard let last = told[id] else { throw Violation("Nothing was told of \(id).") }
+        guard let last = told[id] else { throw ContractViolation("Nothing was told of \(id).") }
         let now = try await service.status(id, for: name)
         let touched = unresolved.contains { $0.touches(id) }
         let allowed: Bool =

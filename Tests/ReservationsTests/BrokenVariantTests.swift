@@ -70,7 +70,7 @@ struct BrokenVariantTests {
 
     @Test("A broken store does not pass", arguments: catalogue + contract)
     func brokenStore(_ broken: BrokenStore) async {
-        await #expect(throws: Violation.self) {
+        await #expect(throws: ContractViolation.self) {
             try await withRig(MemoryHarness(broken.make), broken.strategy) { try await broken.check.run($0) }
         }
     }
@@ -99,7 +99,7 @@ struct BrokenVariantTests {
 
     @Test("A broken strategy does not pass", arguments: strategies)
     func brokenStrategy(_ broken: BrokenStrategy) async {
-        await #expect(throws: Violation.self) {
+        await #expect(throws: ContractViolation.self) {
             try await withRig(MemoryHarness(), { Strategy(broken.make($0.locks)) }) { try await broken.check.run($0) }
         }
     }
@@ -111,7 +111,7 @@ struct BrokenVariantTests {
             { RecordsApart($0, dies: true) }, { ExpiresTwice(memory: $0) },
         ]
         for make in broken {
-            await #expect(throws: Violation.self) {
+            await #expect(throws: ContractViolation.self) {
                 for seed in UInt64(1)...30 {
                     try await withRig(MemoryHarness(make)) { rig in
                         var rig = rig

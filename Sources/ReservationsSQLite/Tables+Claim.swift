@@ -91,39 +91,65 @@ extension Tables {
             let current = try first(SQL.liveHolds, [claim.holder, now]) { try $0.decode(Int.self, atIndex: 0) } ?? 0
             if current >= limit { return .holdLimit(current: current) }
         }
-        let states = try claim.cart.lines.map { line in (line: line, state: try row(of: line.bucket)?.state) }
-        switch rule {
-        case .atomic, .pessimistic: break
-        case .fenced(let token):
-            for case (let line, let state?) in states where state.fence > token {
-                return .staleFence(line.bucket, seen: state.fence)
-            }
-        case .optimistic(let versions):
-            if states.contains(where: { $0.state?.version != versions[$0.line.bucket] }) { return .versionConflict }
-        }
-        let shortages = try shortages(in: states, holder: claim.holder)
+        let wanted = try claim.cart.lines.map(wanted)
+        if let refusal = Self.refusal(of: wanted, by: rule) { return refusal }
+        let shortages = try shortages(in: wanted, holder: claim.holder)
         return shortages.isEmpty ? nil : .short(shortages)
     }
 
-    func shortages(of lines: [Line], holder: String) throws -> [Shortage] {
-        try shortages(in: lines.map { ($0, try row(of: $0.bucket)?.state) }, holder: holder)
+    /// A line with the bucket that it is about, if there is one.
+    private struct Wanted {
+        let line: Line
+        let row: BucketRow?
+
+        var isShort: Bool { (row?.state.available ?? -1) < line.quantity }
     }
 
-    private func shortages(in states: [(line: Line, state: BucketState?)], holder: String) throws -> [Shortage] {
-        try states.filter { ($0.state?.available ?? -1) < $0.line.quantity }.map { line, state in
-            var own = 0
-            var others = 0
-            var release: Date?
-            if let id = try row(of: line.bucket)?.id {
-                try first(SQL.heldBy, [holder, id, now]) { row in
-                    own = try row.decode(atIndex: 0)
-                    others = try row.decode(atIndex: 1)
-                    release = try row.optionalDate(2)
+    private func wanted(_ line: Line) throws -> Wanted {
+        Wanted(line: line, row: try row(of: line.bucket))
+    }
+
+    private static func refusal(of lines: [Wanted], by rule: ClaimRule) -> ClaimOutcome? {
+        switch rule {
+        case .atomic, .pessimistic: break
+        case .fenced(let token):
+            for wanted in lines {
+                if let seen = wanted.row?.state.fence, seen > token {
+                    return .staleFence(wanted.line.bucket, seen: seen)
                 }
             }
+        case .optimistic(let versions):
+            for wanted in lines where wanted.row?.state.version != versions[wanted.line.bucket] {
+                return .versionConflict
+            }
+        }
+        return nil
+    }
+
+    func shortages(of lines: [Line], holder: String) throws -> [Shortage] {
+        try shortages(in: lines.map(wanted), holder: holder)
+    }
+
+    private func shortages(in lines: [Wanted], holder: String) throws -> [Shortage] {
+        try lines.filter(\.isShort).map { wanted in
+            let holds = try wanted.row.flatMap { try first(SQL.heldBy, [holder, $0.id, now], Holds.init) }
             return Shortage(
-                bucket: line.bucket, requested: line.quantity, state: state, heldByHolder: own, heldByOthers: others,
-                nextReleaseAt: release, asOf: date)
+                bucket: wanted.line.bucket, requested: wanted.line.quantity, state: wanted.row?.state,
+                heldByHolder: holds?.own ?? 0, heldByOthers: holds?.others ?? 0, nextReleaseAt: holds?.release,
+                asOf: date)
+        }
+    }
+
+    /// From the columns of ``SQL/heldBy``.
+    private struct Holds {
+        let own: Int
+        let others: Int
+        let release: Date?
+
+        init(_ row: Row) throws {
+            own = try row.decode(atIndex: 0)
+            others = try row.decode(atIndex: 1)
+            release = try row.optionalDate(2)
         }
     }
 }

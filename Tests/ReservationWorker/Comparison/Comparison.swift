@@ -79,16 +79,18 @@ struct Comparison {
             for round in 0..<rounds {
                 // In turns, so that what else the machine does hits all of them.
                 for (index, contestant) in contestants.enumerated() {
-                    if let script = contestant.bench, hasPgbench {
-                        let tps = try await bench.run(script, items: items, clients: reservers, seconds: seconds)
-                        bare[index] += tps / Double(rounds)
-                    }
                     let names = (0..<items).map {
                         Bucket.counted("\(contestant.strategy.name) \(items) \(round) \($0)")
                     }
                     let rush = Rush(
                         store: contestant.store, strategy: contestant.strategy, items: names, reservers: reservers)
-                    results[index] += try await rush.run(for: .seconds(seconds), capacity: 1_000_000)
+                    let result = try await rush.run(for: .seconds(seconds), capacity: 1_000_000)
+                    results[index] += result
+                    guard let script = contestant.bench, hasPgbench else { continue }
+                    // About as many as the library made in its time.
+                    let count = max(5, result.latencies.count / reservers)
+                    let tps = try await bench.run(script, items: items, clients: reservers, count: count)
+                    bare[index] += tps / Double(rounds)
                 }
             }
             for (index, contestant) in contestants.enumerated() {

@@ -58,8 +58,13 @@ struct Rush: Sendable {
 
     /// For this long, or until everything is sold out.
     func run(for limit: Duration?, capacity: Int) async throws -> Measurement {
-        for bucket in items {
-            _ = try await store.restock(StockChange(bucket: bucket, delta: capacity, actor: "stock"))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for bucket in items {
+                group.addTask {
+                    _ = try await store.restock(StockChange(bucket: bucket, delta: capacity, actor: "stock"))
+                }
+            }
+            try await group.waitForAll()
         }
         let counted = Counted(strategy)
         var configuration = ReservationService.Configuration()

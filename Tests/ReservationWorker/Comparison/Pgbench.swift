@@ -38,14 +38,17 @@ struct Pgbench: Sendable {
     }
 
     /// Transactions per second.
-    func run(_ script: Script, items: Int, clients: Int, seconds: Int) async throws -> Double {
+    ///
+    /// - Parameter count: how many each client makes. Not for how long: pgbench's clock is SIGALRM, which this process's
+    ///   threads block, and its children with them.
+    func run(_ script: Script, items: Int, clients: Int, count: Int) async throws -> Double {
         try await withTemporaryDirectory { folder in
             let file = "\(folder)/\(script.rawValue).sql"
             try script.text.write(toFile: file, atomically: true, encoding: .utf8)
             let output = try await Program.run(
                 "\(programs)/pgbench",
                 [
-                    "-n", "-M", "prepared", "-c", "\(clients)", "-j", "2", "-T", "\(seconds)", "-D", "items=\(items)",
+                    "-n", "-M", "prepared", "-c", "\(clients)", "-j", "2", "-t", "\(count)", "-D", "items=\(items)",
                     "-f", file,
                     "\(url) options='-c search_path=\(schema)'",
                 ])
@@ -73,6 +76,8 @@ enum Program {
                         process.standardOutput = output
                         process.standardError = output
                         try process.run()
+                        // Foundation keeps it open when it is used twice, and then there is no end of file.
+                        try output.fileHandleForWriting.close()
                         let data = output.fileHandleForReading.readDataToEndOfFile()
                         process.waitUntilExit()
                         return String(decoding: data, as: UTF8.self)

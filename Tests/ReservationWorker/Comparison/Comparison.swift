@@ -11,6 +11,7 @@ struct Comparison {
     private let seconds: Int
     private let rounds: Int
     private let reservers: Int
+    private let connections: Int
     private let hasPgbench: Bool
 
     init(_ arguments: ArraySlice<String>) throws {
@@ -18,6 +19,7 @@ struct Comparison {
         seconds = try options.number("seconds", 4)
         rounds = try options.number("rounds", 2)
         reservers = try options.number("reservers", 32)
+        connections = try options.number("connections", PostgreSQLReservationStore.Configuration().maximumConnections)
         hasPgbench = options["pgbench"] != "no"
     }
 
@@ -36,7 +38,9 @@ struct Comparison {
         return try await PostgreSQLTestCluster.with(options) { cluster in
             try await RedisTestServer.with { redis in
                 try await withTemporaryDirectory { folder in
-                    let postgres = try PostgreSQLReservationStore(url: cluster.url)
+                    var pool = PostgreSQLReservationStore.Configuration()
+                    pool.maximumConnections = connections
+                    let postgres = try PostgreSQLReservationStore(url: cluster.url, configuration: pool)
                     let sqlite = try await SQLiteReservationStore.open("\(folder)/compare.db")
                     let locks = try RedisLocks(.node(redis.url))
                     for store in [postgres, sqlite] as [any ReservationStore] { try await store.migrate() }
@@ -66,7 +70,9 @@ struct Comparison {
     }
 
     private func compare(_ contestants: [Contestant], _ bench: Pgbench) async throws -> Bool {
-        say("\(reservers) reservers in a closed loop, \(rounds) rounds of \(seconds) s each, every hold on the disk")
+        say(
+            "\(reservers) reservers in a closed loop, \(rounds) rounds of \(seconds) s each, every hold on the disk; "
+                + "\(connections) connections to PostgreSQL, pgbench \(reservers)")
         say(
             Self.row([
                 "store", "items", "strategy", "holds/s", "tries", "p50 ms", "p99 ms", "not held", "oversell", "drift",

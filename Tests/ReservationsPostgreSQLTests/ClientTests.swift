@@ -140,6 +140,35 @@ struct ClientTests {
         }
     }
 
+    @Test("an encrypted connection: much both ways, cancellation, and a certificate that is not trusted")
+    func encryption() async throws {
+        try await PostgreSQLTestCluster.with({
+            var options = PostgreSQLTestCluster.Options()
+            options.isEncrypted = true
+            return options
+        }()) { cluster in
+            try await withClient(url: cluster.url + "?sslmode=require", { $0.maximumConnections = 1 }) { client in
+                let text = String(repeating: "좌석 ", count: 200_000)
+                for _ in 0..<3 {
+                    let rows = try await client.query(
+                        "SELECT $1::text, ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", [text])
+                    #expect(rows[0, 0] == text)
+                    #expect(rows[0, 1] == "t")
+                }
+                let error = await #expect(throws: DatabaseError.self) {
+                    try await client.run([Statement("SELECT pg_sleep(600)")], mayCommit: true, timeout: .milliseconds(50))
+                }
+                #expect(error?.code == .timedOut)
+                #expect(error?.effectIsUnknown == false)
+            }
+            let untrusted = cluster.url + "?sslmode=verify-full&sslrootcert=\(cluster.folder)/other.crt"
+            try await withClient(url: untrusted, { $0.acquireTimeout = .milliseconds(200) }) { client in
+                let error = await #expect(throws: DatabaseError.self) { try await client.query("SELECT 1") }
+                #expect(error?.code == .connectFailed)
+            }
+        }
+    }
+
     @Test("settings are in force on every connection")
     func settings() async throws {
         try await withClient({

@@ -1,6 +1,14 @@
 import CLibPQ
 import Reactor
 
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 /// What a session runs in one round trip.
 struct Batch {
     let statements: [Statement]
@@ -161,9 +169,6 @@ final class Session: ReadinessHandler {
     func run(_ batch: Batch) {
         guard let connection, case .idle = state, cancellation == nil else {
             return batch.completion(.failure(DatabaseError(.connectionLost, "The connection to PostgreSQL was lost.")))
-        }
-        guard !batch.statements.contains(where: \.holdsZeroByte) else {
-            return batch.completion(.failure(DatabaseError(.failed, "A text with a zero byte cannot be stored.")))
         }
         var steps: [BatchProgress.Step] = []
         let isSent = batch.statements.allSatisfy { send($0, on: connection, &steps) } && PQpipelineSync(connection) == 1
@@ -365,6 +370,11 @@ extension Session {
 
         /// Blocks. Whether it succeeded shows in the batch.
         func send() {
+            // A server that closes first must cost an error code, and not the process: libpq forgets that here.
+            var signals = sigset_t()
+            sigemptyset(&signals)
+            sigaddset(&signals, SIGPIPE)
+            pthread_sigmask(SIG_BLOCK, &signals, nil)
             var complaint = [CChar](repeating: 0, count: 256)
             PQcancel(request, &complaint, CInt(complaint.count))
             PQfreeCancel(request)

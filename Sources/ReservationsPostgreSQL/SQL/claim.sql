@@ -215,8 +215,7 @@ $$;
 -- before, do not allow it.
 --
 -- The counters are the last to be written: other claims wait for this statement and the commit, and for nothing else.
--- FOR NO KEY UPDATE, as an UPDATE takes: FOR UPDATE would wait for the FOR KEY SHARE of the others' foreign keys, and they for
--- it.
+-- FOR NO KEY UPDATE, as an UPDATE takes it: it leaves those alone who only refer to the row.
 CREATE FUNCTION take(
     p_buckets bigint[], p_quantities bigint[], p_versions bigint[], p_seats boolean[], p_id uuid, p_holder text,
     p_locks_first boolean, p_token bigint, p_compares boolean

@@ -42,7 +42,8 @@ require_swift() {
     esac
 }
 
-# require_packages NAME...: of redis-server, hiredis, libpq, postgresql, shellcheck, python. Installs what is missing and says so.
+# require_packages NAME...: of redis-server, hiredis, libpq, postgresql, shellcheck, python, spin, cc. Installs what is missing and
+# says so.
 require_packages() {
     local name missing=() formulae=()
     for name in "$@"; do
@@ -81,6 +82,17 @@ require_packages() {
                 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 && continue
                 missing+=(python3 python3-venv)
                 formulae+=(python)
+                ;;
+            spin)
+                command -v spin >/dev/null && continue
+                missing+=(spin)
+                formulae+=(spin)
+                ;;
+            cc)
+                # By this name, for spin calls it, too.
+                command -v gcc >/dev/null && continue
+                missing+=(gcc libc6-dev)
+                formulae+=(gcc)
                 ;;
             *) die "require_packages: unknown package $name" ;;
         esac

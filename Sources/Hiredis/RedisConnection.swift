@@ -277,7 +277,7 @@ package final class RedisConnection {
             reactor.cancel(timer.id)
             self.timer = nil
         }
-        if drainCompletion != nil && queue.liveCount == 0 { closeNow() }
+        if drainCompletion != nil && (queue.liveCount == 0 || isHopeless) { closeNow() }
     }
 
     private func timeOutError(of request: Request) -> RedisError {
@@ -313,11 +313,17 @@ package final class RedisConnection {
             earlier?()
             completion()
         }
-        guard queue.liveCount > 0 else {
+        guard queue.liveCount > 0, !isHopeless else {
             reactor.atEndOfTurn { self.closeNow() }
             return
         }
         if drainTimer == nil { drainTimer = reactor.schedule(at: deadline) { self.closeNow() } }
+    }
+
+    /// Whether all that waits does so for a server that was away a moment ago: nobody holds up an end for that.
+    private var isHopeless: Bool {
+        guard case .backingOff = connector.health else { return false }
+        return queue.oldestSent == nil
     }
 
     /// Closes. Whatever waits is completed with `closed`.

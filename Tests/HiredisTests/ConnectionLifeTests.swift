@@ -109,6 +109,17 @@ struct ConnectionLifeTests {
         }
     }
 
+    @Test("closing does not wait for what waits for a server that is away")
+    func closingWithoutServer() async throws {
+        try await withClient("redis://127.0.0.1:\(try unusedPort())") { client in
+            async let error = client.failure(of: "GET", "x", timeout: .seconds(3600))
+            try await client.waitForPending(1)
+            // An hour, which the time limit of the suite would cut short.
+            await client.close(timeout: .seconds(3600))
+            #expect(await error?.code == .closed)
+        }
+    }
+
     @Test("hundreds of connections come and go, and every one is closed")
     func manyConnections() async throws {
         try await FakePeer.with {

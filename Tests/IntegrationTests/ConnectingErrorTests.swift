@@ -31,7 +31,7 @@ struct ConnectingErrorTests {
         } body: { _, locks in
             try await locks.acquire("x").release()
         }
-        #expect(node.requests.map(\.script) == [.acquire, .release])
+        #expect(node.requestsBesidesRenewals.map(\.script) == [.acquire, .release])
     }
 
     @Test(
@@ -46,7 +46,7 @@ struct ConnectingErrorTests {
             try await locks.acquire("x", wait: .upTo(.seconds(60))).release()
         }
         #expect(node.connectionCount == 3)
-        #expect(node.requests.map(\.script) == [.acquire, .release])
+        #expect(node.requestsBesidesRenewals.map(\.script) == [.acquire, .release])
     }
 
     @Test("A server that refuses who we are is asked once, so that no account is locked")
@@ -104,6 +104,6 @@ struct ConnectingErrorTests {
             }
             #expect(codes == Array(repeating: .reentrant, count: 4))
         }
-        #expect(node.requests.map(\.script) == [.acquire, .release])
+        #expect(node.requestsBesidesRenewals.map(\.script) == [.acquire, .release])
     }
 }

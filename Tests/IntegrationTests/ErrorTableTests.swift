@@ -40,8 +40,8 @@ struct ErrorTableTests {
         } body: { _, locks in
             try await locks.acquire("x").release()
         }
-        #expect(node.requests.map(\.script) == [.acquire, .acquire, .release, .release])
-        #expect(node.requests.map(\.isBySource) == [false, true, false, true])
+        #expect(node.requestsBesidesRenewals.map(\.script) == [.acquire, .acquire, .release, .release])
+        #expect(node.requestsBesidesRenewals.map(\.isBySource) == [false, true, false, true])
         #expect(Set(node.requests.map(\.owner)).count == 1)
         #expect(node.connectionCount == 1)
     }

@@ -72,7 +72,7 @@ extension StoreConformance {
         try await rig.harness.age(overdue.id, by: .seconds(700))
         let claim = rig.claim([Line(bucket, quantity: 6)], by: "ann")
         let shortages = try await mode.claim(claim, in: rig.store).expectShort()
-        guard let shortage = shortages.first else { throw Violation("Nothing is short.") }
+        guard let shortage = shortages.first else { throw ContractViolation("Nothing is short.") }
         try same(shortage.heldByHolder, 2, "Own holds")
         try same(shortage.heldByOthers, 4, "Holds of others")
         try same(shortage.nextReleaseAt, first.expiresAt, "Next release")

@@ -129,7 +129,7 @@ extension StoreConformance {
             try await service.reserve([Line(.seat("hall", "A7")), Line(.seat("hall", "A8"))], for: "ann")
         }
         guard case .seatUnavailable(let conflicts, let yours, let alternatives) = error.code else {
-            throw Violation("It came to \(error).")
+            throw ContractViolation("It came to \(error).")
         }
         try same(conflicts, [.seat("hall", "A7")], "Conflicts")
         try same(yours, [], "Own")

@@ -36,7 +36,7 @@ extension StoreConformance {
         let error = try await refusal { () async throws(ReservationError) in
             try await service.reserve([Line(shirt, quantity: 3), Line(shirt, quantity: 3)], for: "ann")
         }
-        guard case .outOfStock(let shortfalls) = error.code else { throw Violation("It came to \(error).") }
+        guard case .outOfStock(let shortfalls) = error.code else { throw ContractViolation("It came to \(error).") }
         try same(shortfalls.map(\.requested), [6], "Requested")
         let held = try await service.reserve([Line(shirt, quantity: 2), Line(shirt, quantity: 3)], for: "ann")
         try same(held.lines, [Line(shirt, quantity: 5)], "Lines")
@@ -64,20 +64,22 @@ extension StoreConformance {
         let own = try await refusal { () async throws(ReservationError) in
             try await service.reserve([Line(shirt, quantity: 2)], for: "ann")
         }
-        guard case .outOfStock(let mine) = own.code else { throw Violation("It came to \(own).") }
+        guard case .outOfStock(let mine) = own.code else { throw ContractViolation("It came to \(own).") }
         try same(mine.map(\.heldByOthers), [0], "Held by others, for the holder")
         try same(mine.map(\.heldByHolder), [2], "Held by the holder")
         try check(!own.isRetryable && own.retryAfter == nil, "The holder is told to wait for himself.")
         let others = try await refusal { () async throws(ReservationError) in
             try await service.reserve([Line(shirt, quantity: 2)], for: "bob")
         }
-        guard case .outOfStock(let theirs) = others.code else { throw Violation("It came to \(others).") }
+        guard case .outOfStock(let theirs) = others.code else { throw ContractViolation("It came to \(others).") }
         try same(theirs.map(\.heldByOthers), [2], "Held by others, for another")
         try check(others.isRetryable && others.retryAfter != nil, "Another is not told when to try again.")
         let taken = try await refusal { () async throws(ReservationError) in
             try await service.reserve([Line(seat)], for: "ann")
         }
-        guard case .seatUnavailable([seat], [seat], _) = taken.code else { throw Violation("It came to \(taken).") }
+        guard case .seatUnavailable([seat], [seat], _) = taken.code else {
+            throw ContractViolation("It came to \(taken).")
+        }
     }
 
     /// Reported as HiEventsDev/Hi.Events#466, #790, pretix/pretix#1405.
@@ -130,7 +132,7 @@ func expectHeld(_ body: () async throws(ReservationError) -> Reservation, line: 
 {
     switch try await outcome(body) {
     case .success(let reservation): return reservation
-    case .failure(let error): throw Violation("A buyer who should be served is told: \(error) (\(line))")
+    case .failure(let error): throw ContractViolation("A buyer who should be served is told: \(error) (\(line))")
     }
 }
 
@@ -138,7 +140,8 @@ func refusal(_ body: () async throws(ReservationError) -> Reservation, line: Int
     -> ReservationError
 {
     switch try await outcome(body) {
-    case .success(let reservation): throw Violation("It should be refused and came to \(reservation) (\(line)).")
+    case .success(let reservation):
+        throw ContractViolation("It should be refused and came to \(reservation) (\(line)).")
     case .failure(let error): return error
     }
 }

@@ -12,7 +12,7 @@ package protocol StoreHarness: Sendable {
 }
 
 /// What a check found. Thrown and not recorded, so that a test can show that a broken store does not get away with it.
-package struct Violation: Error, CustomStringConvertible {
+package struct ContractViolation: Error, CustomStringConvertible {
     package let description: String
 
     package init(_ description: String) {
@@ -21,14 +21,14 @@ package struct Violation: Error, CustomStringConvertible {
 }
 
 package func check(_ condition: Bool, _ otherwise: @autoclosure () -> String, line: Int = #line, file: String = #fileID)
-    throws(Violation)
+    throws(ContractViolation)
 {
-    if !condition { throw Violation("\(otherwise()) (\(file):\(line))") }
+    if !condition { throw ContractViolation("\(otherwise()) (\(file):\(line))") }
 }
 
 package func same<Value: Equatable>(
     _ found: Value, _ expected: Value, _ what: String, line: Int = #line, file: String = #fileID
-) throws(Violation) {
+) throws(ContractViolation) {
     try check(found == expected, "\(what): \(found), not \(expected)", line: line, file: file)
 }
 
@@ -48,10 +48,16 @@ package struct ConformanceCheck: Sendable, CustomStringConvertible {
 
     package var description: String { name }
 
-    /// Runs it, and audits the store afterwards.
+    /// Runs it, and audits the store afterwards. Whatever a check does not expect is a violation.
     package func run(_ rig: Rig) async throws {
-        try await body(rig)
-        if leavesStoreOpen { try await rig.expectCleanAudit() }
+        do {
+            try await body(rig)
+            if leavesStoreOpen { try await rig.expectCleanAudit() }
+        } catch let error as StoreError {
+            throw ContractViolation("\(name): the store failed, \(error.code): \(error)")
+        } catch let error as ReservationError {
+            throw ContractViolation("\(name): a request was refused, \(error.code): \(error)")
+        }
     }
 }
 
@@ -97,7 +103,9 @@ package struct Rig: Sendable {
             bucket: bucket, delta: quantity, actor: "stock",
             request: RequestKey(
                 caller: "stock", key: ReservationID.make().description, operation: "restock", fingerprint: ""))
-        guard case .done = try await store.restock(change) else { throw Violation("\(bucket) could not be stocked.") }
+        guard case .done = try await store.restock(change) else {
+            throw ContractViolation("\(bucket) could not be stocked.")
+        }
         return bucket
     }
 
@@ -114,7 +122,9 @@ package struct Rig: Sendable {
     @discardableResult
     func hold(_ lines: [Line], by holder: String = "ann", ttl: Duration = .seconds(600)) async throws -> Reservation {
         let outcome = try await store.claim(claim(lines, by: holder, ttl: ttl), by: .atomic)
-        guard case .held(let reservation) = outcome else { throw Violation("A plain claim came to \(outcome).") }
+        guard case .held(let reservation) = outcome else {
+            throw ContractViolation("A plain claim came to \(outcome).")
+        }
         return reservation
     }
 
@@ -129,7 +139,9 @@ package struct Rig: Sendable {
     }
 
     func state(of bucket: Bucket) async throws -> BucketState {
-        guard let state = try await store.states(of: [bucket]).first else { throw Violation("\(bucket) is not there.") }
+        guard let state = try await store.states(of: [bucket]).first else {
+            throw ContractViolation("\(bucket) is not there.")
+        }
         return state
     }
 

@@ -97,7 +97,7 @@ struct HistoryActor: Sendable {
     mutating func settle() async throws {
         for deed in unresolved {
             switch try await outcome({ () async throws(ReservationError) in try await Self.perform(deed, service, name)
-                })
+            })
             {
             case .success(let reservation): record(reservation, deed)
             case .failure(let error): try check(error.code != .outcomeUnknown, "Still unknown over a sound line.")
@@ -107,7 +107,7 @@ struct HistoryActor: Sendable {
 
     /// What a reservation has come to, which must be what its owner was told or what may have become of that.
     func verify(_ id: ReservationID) async throws -> Reservation {
-        guard let last = told[id] else { throw Violation("Nothing was told of \(id).") }
+        guard let last = told[id] else { throw ContractViolation("Nothing was told of \(id).") }
         let now = try await service.status(id, for: name)
         let touched = unresolved.contains { $0.touches(id) }
         let allowed: Bool =

@@ -26,7 +26,7 @@ extension StoreConformance {
             try same(error.effect, .none, "Its effect")
             return
         }
-        throw Violation("A closed store answers.")
+        throw ContractViolation("A closed store answers.")
     }
 
     private static func migrating(_ rig: Rig) async throws {
@@ -42,7 +42,9 @@ extension StoreConformance {
         }
         try same(try await change(a, -1), .belowCommitments(committed: 0), "Taking from nothing")
         try same(try await rig.store.states(of: [a]), [], "Nothing was made")
-        guard case .done(let made) = try await change(a, 0) else { throw Violation("An empty bucket was not made.") }
+        guard case .done(let made) = try await change(a, 0) else {
+            throw ContractViolation("An empty bucket was not made.")
+        }
         try same(made.capacity, 0, "Capacity")
         _ = try await change(a, 5)
         try await rig.hold([Line(a, quantity: 2)])
@@ -50,7 +52,7 @@ extension StoreConformance {
         _ = try await rig.resolve(.confirm, sold.id).expectDone()
         try same(try await change(a, -3), .belowCommitments(committed: 3), "Below")
         guard case .done(let state) = try await change(a, -2) else {
-            throw Violation("What is free cannot be taken away.")
+            throw ContractViolation("What is free cannot be taken away.")
         }
         try same([state.capacity, state.held, state.sold, state.available], [3, 2, 1, 0], "State")
         let seat = try await rig.stock(.seat("hall", "1"), 1)
@@ -122,7 +124,7 @@ extension StoreConformance {
             let found = try await rig.store.reservation(claim.id, holder: nil)
             switch outcome {
             case .success(.held): try check(found != nil, "A hold that was acknowledged is not there.")
-            case .success(let other): throw Violation("A claim came to \(other).")
+            case .success(let other): throw ContractViolation("A claim came to \(other).")
             case .failure(let error as StoreError):
                 try check(
                     [.cancelled, .busy].contains(error.code), "A cancelled claim failed with \(error.code): \(error)")

@@ -47,7 +47,7 @@ extension StoreConformance {
         _ = try await rig.store.expire([a], limit: 10)
         try await rig.hold([Line(a, quantity: 2)], by: "bob")
         guard case .short(let shortages) = try await rig.resolve(.confirm, old.id, replacement: .make()) else {
-            throw Violation("A late confirmation took what bob holds.")
+            throw ContractViolation("A late confirmation took what bob holds.")
         }
         try same(shortages.map(\.heldByOthers), [2], "Held by others")
         try same(shortages.map(\.heldByHolder), [0], "Held by the holder")
@@ -63,7 +63,7 @@ extension StoreConformance {
         for outcome in outcomes {
             switch outcome {
             case .done(let new), .repeated(let new): try same(new.id, id, "Id")
-            default: throw Violation("A late confirmation came to \(outcome).")
+            default: throw ContractViolation("A late confirmation came to \(outcome).")
             }
         }
         try await rig.expect(a, held: 0, sold: 2)

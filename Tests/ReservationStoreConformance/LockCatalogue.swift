@@ -34,7 +34,7 @@ extension StoreConformance {
     package static let releasedBeforeCommit = ConformanceCheck("F4: The lock is held until the transaction is over") {
         rig in
         let shirt = try await rig.stock(.counted("shirt"), 5)
-        guard let locks = rig.locks else { throw Violation("The rig has no locks.") }
+        guard let locks = rig.locks else { throw ContractViolation("The rig has no locks.") }
         let found = Mutex<[Bool]>([])
         let look = { @Sendable (_: Claim, _: ClaimRule) async in
             // By another task, as others look: locks are not reentrant.
@@ -72,7 +72,7 @@ extension StoreConformance {
     package static let staleHolder = ConformanceCheck("F11: The row refuses a holder that was paused past its lease") {
         rig in
         let seat = try await rig.stock(.seat("hall", "A1"), 1)
-        guard let loseLease = rig.loseLease else { throw Violation("The rig cannot take leases away.") }
+        guard let loseLease = rig.loseLease else { throw ContractViolation("The rig cannot take leases away.") }
         let (arrived, resume) = (Gate(), Gate())
         let refused = Tally()
         var probe = ProbedStore(inner: rig.store)

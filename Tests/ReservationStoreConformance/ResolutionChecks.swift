@@ -126,7 +126,7 @@ extension StoreConformance {
         try same(try await extend(5_000, key).expectDone().expiresAt, held.hardDeadline, "Up to the deadline")
         try same(try await extend(5_000, key).expectRepeated().expiresAt, held.hardDeadline, "Repeated with its key")
         guard case .extensionLimit(let limited) = try await extend(10, nil) else {
-            throw Violation("An extension beyond the hard deadline was not refused.")
+            throw ContractViolation("An extension beyond the hard deadline was not refused.")
         }
         try same(limited.expiresAt, held.hardDeadline, "At the limit")
         try await rig.expect(a, held: 1)

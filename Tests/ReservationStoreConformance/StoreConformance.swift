@@ -66,38 +66,46 @@ extension ClaimOutcome {
         if case .held(let reservation) = self { reservation } else { nil }
     }
 
-    func expectHeld(line: Int = #line) throws(Violation) -> Reservation {
-        guard case .held(let reservation) = self else { throw Violation("Came to \(self), not to a hold (\(line)).") }
+    func expectHeld(line: Int = #line) throws(ContractViolation) -> Reservation {
+        guard case .held(let reservation) = self else {
+            throw ContractViolation("Came to \(self), not to a hold (\(line)).")
+        }
         return reservation
     }
 
-    func expectReplayed(line: Int = #line) throws(Violation) -> Reservation {
-        guard case .replayed(let reservation) = self else { throw Violation("Came to \(self), no replay (\(line)).") }
+    func expectReplayed(line: Int = #line) throws(ContractViolation) -> Reservation {
+        guard case .replayed(let reservation) = self else {
+            throw ContractViolation("Came to \(self), no replay (\(line)).")
+        }
         return reservation
     }
 
-    func expectShort(line: Int = #line) throws(Violation) -> [Shortage] {
-        guard case .short(let shortages) = self else { throw Violation("Came to \(self), no shortage (\(line)).") }
+    func expectShort(line: Int = #line) throws(ContractViolation) -> [Shortage] {
+        guard case .short(let shortages) = self else {
+            throw ContractViolation("Came to \(self), no shortage (\(line)).")
+        }
         return shortages
     }
 }
 
 extension ResolutionOutcome {
-    func expectDone(line: Int = #line) throws(Violation) -> Reservation {
-        guard case .done(let reservation) = self else { throw Violation("Came to \(self), not done (\(line)).") }
-        return reservation
-    }
-
-    func expectRepeated(line: Int = #line) throws(Violation) -> Reservation {
-        guard case .repeated(let reservation) = self else {
-            throw Violation("Came to \(self), not repeated (\(line)).")
+    func expectDone(line: Int = #line) throws(ContractViolation) -> Reservation {
+        guard case .done(let reservation) = self else {
+            throw ContractViolation("Came to \(self), not done (\(line)).")
         }
         return reservation
     }
 
-    func expectConflict(_ state: Reservation.State, line: Int = #line) throws(Violation) {
+    func expectRepeated(line: Int = #line) throws(ContractViolation) -> Reservation {
+        guard case .repeated(let reservation) = self else {
+            throw ContractViolation("Came to \(self), not repeated (\(line)).")
+        }
+        return reservation
+    }
+
+    func expectConflict(_ state: Reservation.State, line: Int = #line) throws(ContractViolation) {
         guard case .conflict(let reservation) = self, reservation.state == state else {
-            throw Violation("Came to \(self), no conflict with \(state) (\(line)).")
+            throw ContractViolation("Came to \(self), no conflict with \(state) (\(line)).")
         }
     }
 }

@@ -59,6 +59,8 @@ package final class FakeLockNode: Sendable {
 
     /// All requests so far. Complete after ``stop()``.
     package var requests: [Request] { log.requests }
+    /// All requests but the renewals that a machine adds which stands still for some seconds.
+    package var requestsBesidesRenewals: [Request] { requests.filter { $0.script != .extend } }
     /// Every command after a handshake, in order.
     package var verbs: [String] { log.verbs }
     package var connectionCount: Int { peer.acceptedCount }

@@ -3,31 +3,33 @@ import RedisLocks
 
 /// Connects, asks one thing, disconnects.
 package struct OneShot: Sendable {
-    let node: String
-    let allowPlaintextPassword: Bool
+    package typealias Answer = (status: ExitStatus, sentence: String?)
+
+    let nodes: NodeSet
     let logger: Logger
 
-    package init(node: String, allowPlaintextPassword: Bool, logger: Logger) {
-        self.node = node
-        self.allowPlaintextPassword = allowPlaintextPassword
+    package init(nodes: NodeSet, logger: Logger) {
+        self.nodes = nodes
         self.logger = logger
     }
 
     /// Prints the state of a key.
-    package func status(of key: String, asJSON: Bool) async -> (status: ExitStatus, sentence: String?) {
-        // Prints what it knows even if that is only why it knows nothing.
-        await withLocks(toleratesUnreachable: true) { locks in
+    package func status(of key: String, asJSON: Bool) async -> Answer {
+        await withLocks { locks in
             let report = StatusReport(try await locks.status(of: key))
+            // Prints what it knows even if that is only why it knows nothing.
             Console.print(asJSON ? try report.json() : report.text)
-            let unknown = "too few nodes could be asked whether \(key) is held"
-            return (report.exitStatus, report.exitStatus == .success ? nil : unknown)
+            guard report.exitStatus != .success else { return (.success, nil) }
+            try await throwIfRefused(by: locks)
+            return (report.exitStatus, "too few nodes could tell whether \(key) is held: \(report.silence)")
         }
     }
 
     /// Removes a lock, or says what that would do.
-    package func breakLock(_ key: String, confirmed: Bool) async -> (status: ExitStatus, sentence: String?) {
+    package func breakLock(_ key: String, confirmed: Bool) async -> Answer {
         await withLocks { locks in
             guard confirmed else {
+                try await locks.connect()
                 Console.print(StatusReport(try await locks.status(of: key)).text)
                 return (
                     .usage,
@@ -41,23 +43,36 @@ package struct OneShot: Sendable {
         }
     }
 
-    private func withLocks(
-        toleratesUnreachable: Bool = false,
-        _ body: (RedisLocks) async throws -> (status: ExitStatus, sentence: String?)
-    ) async -> (status: ExitStatus, sentence: String?) {
-        var configuration = RedisLocks.Configuration()
-        configuration.clientName = "redislock"
-        configuration.unsafeAllowPlaintextPasswords = allowPlaintextPassword
+    /// Makes new nodes vote, and prints what became of each.
+    package func initialize(force: Bool) async -> Answer {
+        await withLocks { locks in
+            let report = InitReport(nodes: try await locks.initializeNodes(force: force).map { .init($0) })
+            Console.print(report.text)
+            return (report.exitStatus, report.sentence)
+        }
+    }
+
+    /// Throws if it is the nodes' answer to us, and not their silence, that is missing.
+    private func throwIfRefused(by locks: RedisLocks) async throws(LockError) {
+        do {
+            try await locks.connect()
+        } catch  where error.code == .misconfigured {
+            throw error
+        } catch {
+            // Silence.
+        }
+    }
+
+    private func withLocks(_ body: (RedisLocks) async throws -> Answer) async -> Answer {
         let locks: RedisLocks
         do {
-            locks = try RedisLocks(.node(node), configuration: configuration, logger: logger)
+            locks = try RedisLocks(nodes.lockNodes, configuration: nodes.configuration(), logger: logger)
         } catch {
             let failure = Failure(construction: error)
             return (failure.status, failure.sentence)
         }
-        let result: (status: ExitStatus, sentence: String?)
+        let result: Answer
         do {
-            try await connect(locks, toleratesUnreachable)
             result = try await body(locks)
         } catch let error as LockError {
             let failure = Failure(error)
@@ -67,13 +82,5 @@ package struct OneShot: Sendable {
         }
         await locks.shutdown()
         return result
-    }
-
-    private func connect(_ locks: RedisLocks, _ toleratesUnreachable: Bool) async throws(LockError) {
-        do {
-            try await locks.connect()
-        } catch {
-            guard toleratesUnreachable, error.code == .quorumUnreachable else { throw error }
-        }
     }
 }

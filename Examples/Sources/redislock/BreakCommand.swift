@@ -10,13 +10,15 @@ struct BreakCommand: Operation {
             at its next renewal, within a third of its ttl; until then two may believe
             that they hold the lock, and only the fencing token tells them apart. The
             fencing counter is never removed, so the next holder's token is greater.
+            Among several nodes it is taken from all that answer, which must be a majority;
+            what the others remember expires by itself.
 
             Without --yes it only says what it would do and exits with status 64.
 
             EXIT STATUS
               0   the lock was removed, or nobody held it
               64  bad arguments, or --yes is missing
-              69  Redis cannot be reached
+              69  Redis cannot be reached, or too few nodes answered
               78  Redis refuses the credentials or lacks a permission
             """
     )
@@ -30,8 +32,8 @@ struct BreakCommand: Operation {
     @OptionGroup var log: VerboseFlag
 
     func prepare() throws -> Job {
-        let shot = OneShot(
-            node: try nodes.url(), allowPlaintextPassword: nodes.allowPlaintextPassword, logger: log.logger)
+        let set = try nodes.nodeSet()
+        let shot = OneShot(nodes: set, logger: log.logger(for: set))
         return Job(run: { [key = lock.key, yes] in await shot.breakLock(key, confirmed: yes) })
     }
 }

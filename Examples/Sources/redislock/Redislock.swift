@@ -14,10 +14,10 @@ struct Redislock: ParsableCommand {
         abstract: "flock(1) for a fleet: runs commands under a lock that lives on Redis.",
         discussion: """
             Start with:  redislock run --help
-            See it work: redislock demo --node redis://localhost:6379
+            See it work: redislock demo
             """,
         version: "0.1.0",
-        subcommands: [RunCommand.self, StatusCommand.self, BreakCommand.self, DemoCommand.self]
+        subcommands: [RunCommand.self, StatusCommand.self, BreakCommand.self, InitCommand.self, DemoCommand.self]
     )
 
     /// Everything that concerns the whole process happens here, on the main thread, while there is no other.

@@ -17,6 +17,11 @@ struct RunCommand: Operation {
             Deployments one after the other, each waiting up to ten minutes:
               redislock run --node redis://redis --key deploy --wait 10m -- ./deploy
 
+            The same on three independent servers, of which one may fail:
+              export REDISLOCK_NODES=redis://a,redis://b,redis://c
+              redislock init        (once, while they are new)
+              redislock run --key deploy -- ./deploy
+
             DURATIONS are written 500ms, 0.5s, 10s, 2m, 1h.
 
             THE COMMAND'S ENVIRONMENT
@@ -27,12 +32,11 @@ struct RunCommand: Operation {
               REDISLOCK_DEADLINE       When the lock would end if it were never
                                        renewed, in Unix milliseconds, as of the
                                        start. It is renewed every third of the ttl.
-              REDISLOCK_NODES stands in for --node; commas between several URLs.
 
             EXIT STATUS
               The command's own; 128+n when signal n ended it, or came before it began.
               64   bad arguments, a bad URL among them
-              69   Redis cannot be reached
+              69   Redis cannot be reached, or too few nodes answer or vote
               70   an error in redislock
               74   the lock was lost while the command ran; the command was ended
               75   somebody else held the lock during the whole --wait
@@ -60,7 +64,7 @@ struct RunCommand: Operation {
 
     @Option(
         help: ArgumentHelp(
-            "How long the lock outlives a redislock that vanishes: 100ms to 60s; default 10s. No limit on the command.",
+            "How long the lock outlives a redislock that vanishes, at least 100ms; default 10s. No limit on the command.",
             discussion: "Shorter lets others go on sooner after a crash; longer survives longer outages of Redis.",
             valueName: "duration"
         ),
@@ -91,6 +95,7 @@ struct RunCommand: Operation {
     )
     var maximumHold: Duration?
 
+    @OptionGroup var fleet: FleetOptions
     @OptionGroup var log: VerboseFlag
 
     @Argument(
@@ -98,8 +103,9 @@ struct RunCommand: Operation {
     var command: [String] = []
 
     func validate() throws {
-        guard (Duration.milliseconds(100)...Duration.seconds(60)).contains(ttl) else {
-            throw ValidationError("--ttl must be between 100ms and 60s")
+        guard ttl >= .milliseconds(100), ttl <= fleet.maximumTTL else {
+            throw ValidationError(
+                "--ttl must be between 100ms and --maximum-ttl, which is \(fleet.maximumTTL.forPeople)")
         }
         guard wait <= .seconds(365 * 86_400) else {
             throw ValidationError("--wait must be at most a year, 8760h")
@@ -117,12 +123,11 @@ struct RunCommand: Operation {
         guard let line = CommandLineBytes(afterTerminatorOf: CommandLine.unsafeArgv, count: CommandLine.argc) else {
             throw ValidationError("no command given: write -- and the command after the options")
         }
+        let set = try nodes.nodeSet(fleet)
         let session = RunSession(
             RunSession.Request(
-                node: try nodes.url(), key: lock.key, ttl: ttl, wait: wait, grace: grace, maximumHold: maximumHold,
-                allowPlaintextPassword: nodes.allowPlaintextPassword, command: line
-            ),
-            logger: log.logger
+                nodes: set, key: lock.key, ttl: ttl, wait: wait, grace: grace, maximumHold: maximumHold, command: line),
+            logger: log.logger(for: set)
         )
         return Job(
             run: { await session.run() },

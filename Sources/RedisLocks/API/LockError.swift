@@ -68,7 +68,7 @@ public struct LockError: Error, Sendable {
     public let message: String
     /// The names that were asked for.
     public let names: [String]
-    /// What each node did in the last attempt, in the order of the configuration.
+    /// What each node did last, in the order of the configuration.
     public let nodes: [NodeReport]
     /// The error of the `withLock` body, when it threw one of its own besides losing its lease.
     public let bodyError: (any Error)?

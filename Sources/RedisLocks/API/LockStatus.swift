@@ -40,11 +40,11 @@ public struct LockStatus: Sendable, Hashable {
         self.nodes = nodes
     }
 
-    /// Whether a majority of nodes has it held; `nil` when too few could be asked to tell.
+    /// Whether a majority of nodes has it held; `nil` when too few could be asked to tell, or too many may have forgotten.
     public var isHeld: Bool? {
         let majority = nodes.count / 2 + 1
         let held = nodes.count { if case .held = $0.state { true } else { false } }
-        let free = nodes.count { $0.state == .free }
+        let free = nodes.count { $0.state == .free && $0.quarantine == nil }
         if held >= majority { return true }
         return free > nodes.count - majority ? false : nil
     }

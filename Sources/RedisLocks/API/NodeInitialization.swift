@@ -7,8 +7,10 @@ public struct NodeInitialization: Sendable, Hashable {
         /// It holds fencing counters, so it has voted before, and may have forgotten locks that are still held. Nothing was
         /// changed. `counter` is the key of one of them.
         case refused(counter: String)
-        /// It could not be asked, or did not allow it: why.
+        /// It did not allow it: its own words. `+scan` and `+hset` are needed.
         case failed(String)
+        /// It could not be asked: why.
+        case unreachable(String)
     }
 
     /// The node's address, without credentials.

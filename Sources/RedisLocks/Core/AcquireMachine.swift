@@ -81,19 +81,17 @@ package struct AcquireMachine {
         by node: Int, with response: NodeResponse, at now: ContinuousClock.Instant
     ) -> Action {
         guard !isDecided, votes[node] == .pending else { return .wait }
+        let outcome = response.acquireOutcome
         switch response {
         case .reply(.granted(let top)), .reply(.alreadyOurs(let top)):
             votes[node] = .won(top: top)
-            outcomes[node] = .won
-        case .reply(.held(let remaining)):
-            lose(node, .heldByOther(remaining: remaining.map { .milliseconds($0) }), mayHold: wasAmbiguous)
-        case .reply(.quarantined(let remaining)):
-            lose(node, .quarantined(remaining: .milliseconds(remaining)), mayHold: wasAmbiguous)
+            outcomes[node] = outcome
+        case .reply(.held), .reply(.quarantined): lose(node, outcome, mayHold: wasAmbiguous)
         case .reply:
-            lose(node, .refused("answered something else than was asked"), mayHold: true)
+            lose(node, outcome, mayHold: true)
             failures[node] = .ambiguous
         case .failure(let failure):
-            lose(node, failure.outcome, mayHold: wasAmbiguous || failure.effect == .ambiguous)
+            lose(node, outcome, mayHold: wasAmbiguous || failure.effect == .ambiguous)
             failures[node] = failure.effect
         }
         return decide(at: now)
@@ -198,8 +196,21 @@ package struct AcquireMachine {
         return waits[mustFree - 1]
     }
 
-    /// What each node did, for an error or a log.
+    /// What each node did, for a log or a metric.
     package func reports(labels: [String]) -> [NodeReport] {
         zip(labels, outcomes).map { NodeReport(node: $0, outcome: $1 ?? .notNeeded) }
+    }
+}
+
+extension NodeResponse {
+    /// What an answer to ACQUIRE tells of the node.
+    package var acquireOutcome: NodeReport.Outcome {
+        switch self {
+        case .reply(.granted), .reply(.alreadyOurs): .won
+        case .reply(.held(let remaining)): .heldByOther(remaining: remaining.map { .milliseconds($0) })
+        case .reply(.quarantined(let remaining)): .quarantined(remaining: .milliseconds(remaining))
+        case .reply: .refused("answered something else than was asked")
+        case .failure(let failure): failure.outcome
+        }
     }
 }

@@ -76,7 +76,8 @@ final class Waiter {
     var attempts = 0
     var attempt: Attempt?
     var timer: TimerReference?
-    /// What the nodes said last, for the error when time runs out.
+    /// What the nodes said last, also those that answered when the attempt had been decided: for the error when time runs
+    /// out.
     var reports: [NodeReport] = []
     var refusal: AcquireMachine.Refusal?
 
@@ -90,6 +91,31 @@ final class Waiter {
         self.budgetEnd = budgetEnd
         self.hasBody = hasBody
         self.completion = completion
+    }
+
+    /// Notes an answer, late or in time.
+    func note(_ outcome: NodeReport.Outcome, of index: Int, labels: [String]) {
+        if reports.isEmpty { reports = labels.map { NodeReport(node: $0, outcome: .notNeeded) } }
+        reports[index] = NodeReport(node: labels[index], outcome: outcome)
+    }
+
+    /// Fills in why nodes are away that were not needed for the last decision.
+    func noteAbsences(_ absences: [NodeReport.Outcome?]) {
+        guard reports.count == absences.count else { return }
+        for (index, absence) in absences.enumerated() where reports[index].outcome == .notNeeded {
+            if let absence { reports[index] = NodeReport(node: reports[index].node, outcome: absence) }
+        }
+    }
+
+    /// Whether so many nodes cannot vote that whoever holds the names is not what stands in the way.
+    var lacksMajority: Bool {
+        let absent = reports.count { report in
+            switch report.outcome {
+            case .won, .heldByOther, .notNeeded: false
+            case .quarantined, .clockSkewed, .refused, .timedOut, .unreachable: true
+            }
+        }
+        return absent > (reports.count - 1) / 2
     }
 
     func inherit(_ predecessor: Waiter) {
@@ -136,7 +162,7 @@ final class LeaseRecord {
     let hasBody: Bool
     let latestDeadline: ContinuousClock.Instant?
     var nextRenewal: ContinuousClock.Instant
-    /// When the attempt or extension was sent on which the present deadline rests.
+    /// When the present deadline was decided upon.
     var lastConfirmed: ContinuousClock.Instant
     var isExtending = false
     var failedExtensions = 0

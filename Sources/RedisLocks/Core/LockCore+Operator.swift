@@ -39,7 +39,10 @@ extension LockCore {
     }
 
     func initializeNodes(force: Bool) async throws(LockError) -> [NodeInitialization] {
-        let responses = await engine.ask(.initialize(isForced: force), timeout: Self.initializationTimeout)
+        // Those that are away are not waited for as long as a search through many keys may take.
+        let responses = await engine.askReachable(
+            .initialize(isForced: force), within: Self.initializationTimeout,
+            connectingWithin: configuration.connectTimeout)
         let labels = await engine.nodeLabels()
         guard !responses.isEmpty else { throw .closedClient([]) }
         return zip(labels, responses).map { label, response in
@@ -48,7 +51,11 @@ extension LockCore {
                 case .reply(.initialized): .initialized
                 case .reply(.holdsCounter(let counter)): .refused(counter: counter)
                 case .reply: .failed("answered something else than was asked")
-                case .failure(let failure): .failed(failure.outcome.phrase)
+                case .failure(let failure):
+                    switch failure.outcome {
+                    case .unreachable, .timedOut: .unreachable(failure.outcome.phrase)
+                    default: .failed(failure.outcome.phrase)
+                    }
                 }
             return NodeInitialization(node: label, outcome: outcome)
         }

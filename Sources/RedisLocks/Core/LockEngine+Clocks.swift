@@ -1,8 +1,10 @@
 /// Which answers count, as far as that depends on the clocks of the nodes.
 extension LockEngine {
-    /// Notes what a node's last answer said of its clock.
-    func noteClock(of index: Int) {
-        guard nodes.indices.contains(index), let reading = nodes[index].lastReading else { return }
+    /// Notes whether a node answered, and what it said of its clock.
+    func heard(_ response: NodeResponse, from index: Int) {
+        guard nodes.indices.contains(index) else { return }
+        absences[index] = response.failure?.outcome
+        guard let reading = nodes[index].lastReading else { return }
         let step = clocks.observe(reading, of: index)
         if step > Self.stepWorthTelling { report(.clockStepped(node: labels[index], by: step)) }
     }

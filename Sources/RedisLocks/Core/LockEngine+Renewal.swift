@@ -10,7 +10,7 @@ extension LockEngine {
         if Mutant.isOn(.lateExtendAccepted) { limit = now + lease.terms.nodeTimeout }
         for (index, node) in nodes.enumerated() {
             node.send(request, deadline: limit) { response in
-                self.noteClock(of: index)
+                self.heard(response, from: index)
                 self.extendAnswered(renewal, by: index, with: response)
             }
         }
@@ -45,7 +45,7 @@ extension LockEngine {
         guard lease.state.extend(to: deadline) else { return lose(lease, .expired) }
         lease.failedExtensions = 0
         lease.hasWarned = false
-        lease.lastConfirmed = renewal.start
+        lease.lastConfirmed = now
         lease.nextRenewal = now + jittered(lease.terms.renewalInterval)
         report(.renewed(names: lease.terms.nameStrings, lag: lag, took: now - renewal.start))
         arm(lease)
@@ -75,7 +75,7 @@ extension LockEngine {
         let node = nodes[index]
         let request = AcquireRequest(lease.terms, owner: lease.owner, isDurable: node.isDurable)
         node.send(.acquire(request), deadline: now + lease.terms.nodeTimeout) { response in
-            self.noteClock(of: index)
+            self.heard(response, from: index)
             lease.planting.remove(index)
             guard case .reply(let reply) = response, reply.isGrant else { return }
             guard self.isLive(lease) else {

@@ -38,10 +38,12 @@ extension LockEngine {
 
     /// The budget is spent.
     func giveUp(_ waiter: Waiter) {
+        waiter.noteAbsences(absences)
         switch waiter.refusal {
         case .unreachable, .late: fail(waiter, .unreachable(waiter, at: now))
         case .fencingUnavailable: fail(waiter, .noFencing(waiter))
         case .misconfigured: fail(waiter, .refusedByNodes(waiter))
+        case .contended where waiter.lacksMajority: fail(waiter, .unreachable(waiter, at: now))
         case .contended: fail(waiter, .stillHeld(waiter, at: now, heldHere: false))
         case nil:
             // It never got to ask; whoever asks in its stead knows whether it is the lock that is not to be had, or the nodes.
@@ -92,16 +94,18 @@ extension LockEngine {
         nodes[index].send(
             .acquire(attempt.request(to: nodes[index])), deadline: now + waiter.terms.nodeTimeout
         ) { response in
-            self.noteClock(of: index)
+            self.heard(response, from: index)
             self.acquireAnswered(attempt, of: waiter, by: index, with: response)
         }
     }
 
     private func acquireAnswered(_ attempt: Attempt, of waiter: Waiter, by index: Int, with response: NodeResponse) {
+        if waiters[waiter.id] === waiter { waiter.note(response.acquireOutcome, of: index, labels: labels) }
         guard !attempt.isAbandoned else { return releaseLateGrant(of: attempt, by: index, response, waiter.terms) }
         attempt.latencies[index] = now - attempt.sent
         if retriesAlone(attempt, of: waiter, after: response) { return }
         let vote = trusted(response, from: index, in: attempt, waiter.terms)
+        waiter.note(vote.acquireOutcome, of: index, labels: labels)
         perform(attempt.machine.acquireAnswered(by: index, with: vote, at: now), for: attempt, of: waiter)
     }
 
@@ -173,7 +177,7 @@ extension LockEngine {
         let lease = LeaseRecord(
             id: waiter.id, terms: waiter.terms, owner: attempt.owner, top: top, state: state, hasBody: waiter.hasBody,
             latestDeadline: latestDeadline,
-            nextRenewal: attempt.sent + jittered(waiter.terms.renewalInterval), confirmed: attempt.sent)
+            nextRenewal: attempt.sent + jittered(waiter.terms.renewalInterval), confirmed: now)
         keep(lease)
         waiter.completion(
             .granted(
@@ -186,7 +190,6 @@ extension LockEngine {
         abandon(attempt, of: waiter)
         waiter.attempt = nil
         waiter.refusal = refusal
-        waiter.reports = attempt.machine.reports(labels: labels)
         if refusal == .misconfigured { return giveUp(waiter) }
         guard now < waiter.budgetEnd else { return giveUp(waiter) }
         var hint: Duration?

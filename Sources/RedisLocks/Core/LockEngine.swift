@@ -24,6 +24,8 @@ package actor LockEngine {
     var generator: any RandomNumberGenerator
     /// What the nodes' answers have told of their clocks.
     var clocks: ClockWatch
+    /// Why a node did not answer the last time it was asked; `nil` when it did.
+    var absences: [NodeReport.Outcome?] = []
 
     var lastID: WaitLine.ID = 0
     var line = WaitLine()
@@ -130,6 +132,27 @@ package actor LockEngine {
         }
     }
 
+    /// Asks every node that can be reached, and waits for all of them. The others answer with why they cannot.
+    package func askReachable(
+        _ request: NodeRequest, within limit: Duration, connectingWithin connectLimit: Duration
+    ) async -> [NodeResponse] {
+        if isClosing { return [] }
+        openNodes()
+        let answers = makeAnswers()
+        return await withCheckedContinuation { continuation in
+            let gather = { (response: NodeResponse, index: Int) in
+                answers.add(response, from: index)
+                if answers.isComplete { continuation.resume(returning: answers.responses) }
+            }
+            for (index, node) in nodes.enumerated() {
+                node.send(.ping, deadline: now + connectLimit) { pong in
+                    guard case .reply = pong else { return gather(pong, index) }
+                    node.send(request, deadline: self.now + limit) { gather($0, index) }
+                }
+            }
+        }
+    }
+
     /// The nodes' addresses, without credentials.
     package func nodeLabels() -> [String] {
         if !isClosing { openNodes() }
@@ -143,6 +166,7 @@ package actor LockEngine {
         nodes = runtime.makeNodes()
         labels = nodes.map(\.label)
         clocks = ClockWatch(settings, nodes: nodes.count, origin: now)
+        absences = Array(repeating: nil, count: nodes.count)
         for node in nodes {
             let label = node.label
             node.onEvent = { [report] event in report(.node(label, event)) }
@@ -160,6 +184,7 @@ package actor LockEngine {
             let answers = makeAnswers()
             for (index, node) in nodes.enumerated() {
                 node.send(.ping, deadline: now + settings.connectTimeout) { response in
+                    self.heard(response, from: index)
                     answers.add(response, from: index)
                     let isEnough = answers.count(of: .reply(.pong)) >= majority || answers.isComplete
                     if isEnough { self.becomeReady() }

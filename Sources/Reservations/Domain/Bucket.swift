@@ -41,7 +41,9 @@ public struct Bucket: Hashable, Sendable, Codable {
 
     /// The rooms of one kind in one night.
     ///
-    /// - Parameter night: an ISO 8601 date, such as `2026-12-24`, that of the evening.
+    /// - Parameters:
+    ///   - item: the kind of room.
+    ///   - night: an ISO 8601 date, such as `2026-12-24`, that of the evening.
     public static func night(_ item: String, _ night: String) -> Bucket {
         Bucket(item: item, kind: .night, night: night)
     }
@@ -156,7 +158,8 @@ public struct BucketState: Hashable, Sendable, Codable {
     /// How many may be reserved.
     public var available: Int { capacity - held - sold }
 
-    package init(bucket: Bucket, capacity: Int, held: Int, sold: Int, version: Int64, fence: Int64) {
+    /// For stores.
+    public init(bucket: Bucket, capacity: Int, held: Int, sold: Int, version: Int64, fence: Int64) {
         self.bucket = bucket
         self.capacity = capacity
         self.held = held

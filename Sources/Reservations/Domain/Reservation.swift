@@ -110,7 +110,8 @@ public struct Reservation: Hashable, Sendable, Codable {
     /// When it came to its present state, by the database's clock; `nil` while it is held.
     public let resolvedAt: Date?
 
-    package init(
+    /// For stores.
+    public init(
         id: ReservationID, holder: String, lines: [Line], state: State, expiresAt: Date, hardDeadline: Date,
         createdAt: Date, resolvedAt: Date?
     ) {
@@ -126,7 +127,7 @@ public struct Reservation: Hashable, Sendable, Codable {
 
     /// The reservation as it counts at this time of the store's clock: a hold whose time is up is over, although nobody may
     /// have written that down yet.
-    package func seen(at now: Date) -> Reservation {
+    public func seen(at now: Date) -> Reservation {
         guard state == .held, expiresAt <= now else { return self }
         return with(.expired, at: expiresAt)
     }
@@ -195,7 +196,8 @@ public struct LedgerEntry: Hashable, Sendable, Codable {
     /// When, by the database's clock.
     public let at: Date
 
-    package init(
+    /// For stores.
+    public init(
         sequence: Int64, bucket: Bucket, reservation: ReservationID?, kind: Kind, capacityDelta: Int, heldDelta: Int,
         soldDelta: Int, fence: Int64, actor: String, at: Date
     ) {

@@ -9,7 +9,8 @@ extension Shortage {
     var shortfall: ReservationError.Shortfall {
         ReservationError.Shortfall(
             bucket: bucket, requested: requested, available: state?.available ?? 0, heldByOthers: heldByOthers,
-            heldByHolder: heldByHolder, nextReleaseAt: nextReleaseAt)
+            heldByHolder: heldByHolder, nextReleaseAt: nextReleaseAt,
+            nextReleaseIn: nextReleaseAt.map { .seconds(max(0, $0.timeIntervalSince(asOf))) })
     }
 }
 

@@ -70,12 +70,15 @@ public struct ReservationError: Error, Sendable {
         /// When the first hold of somebody else ends, by the store's clock; `nil` when there is none. It may be extended or
         /// confirmed before.
         public let nextReleaseAt: Date?
+        /// How long that was from the moment at which the store looked: right also where clocks differ.
+        public let nextReleaseIn: Duration?
 
         /// Whether there would be enough if others gave back what they hold.
         public var mayBecomeAvailable: Bool { heldByOthers > 0 && available + heldByOthers >= requested }
 
         package init(
-            bucket: Bucket, requested: Int, available: Int, heldByOthers: Int, heldByHolder: Int, nextReleaseAt: Date?
+            bucket: Bucket, requested: Int, available: Int, heldByOthers: Int, heldByHolder: Int,
+            nextReleaseAt: Date? = nil, nextReleaseIn: Duration? = nil
         ) {
             self.bucket = bucket
             self.requested = requested
@@ -83,6 +86,7 @@ public struct ReservationError: Error, Sendable {
             self.heldByOthers = heldByOthers
             self.heldByHolder = heldByHolder
             self.nextReleaseAt = nextReleaseAt
+            self.nextReleaseIn = nextReleaseIn
         }
     }
 

@@ -1,9 +1,3 @@
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-
 /// When it may be worth trying again. Spread out, so that those who were refused together do not come back together.
 package enum RetryAdvice {
     /// The wait with up to a quarter of it on top.
@@ -25,12 +19,9 @@ package enum RetryAdvice {
 
     /// When the last of the shortfalls may end, at least 1 s from now; `nil` when waiting is in vain.
     static func outOfStock(_ shortages: [Shortage]) -> Duration? {
-        let waits = shortages.compactMap { shortage -> Double? in
-            guard let release = shortage.nextReleaseAt, shortage.shortfall.mayBecomeAvailable else { return nil }
-            return release.timeIntervalSince(shortage.asOf)
-        }
+        let waits = shortages.map(\.shortfall).compactMap { $0.mayBecomeAvailable ? $0.nextReleaseIn : nil }
         guard waits.count == shortages.count, let longest = waits.max() else { return nil }
-        return jittered(max(.seconds(1), .seconds(longest)))
+        return jittered(max(.seconds(1), longest))
     }
 
     static func inProgress() -> Duration {

@@ -6,7 +6,6 @@ import Synchronization
 final class ReservationMetrics: Sendable {
     let expired = Counter(label: "reservations_expired_total")
     let staleFences = Counter(label: "reservations_stale_fences_total")
-    let fallbacks = Counter(label: "reservations_lock_fallbacks_total")
 
     private struct Key: Hashable {
         let label: String
@@ -25,6 +24,11 @@ final class ReservationMetrics: Sendable {
     /// How often stores were asked to claim.
     func attempts(by strategy: String) -> Counter {
         counter("reservations_attempts_total", [("strategy", strategy)])
+    }
+
+    /// Claims that went on without the distributed lock.
+    func fallbacks(of strategy: String) -> Counter {
+        counter("reservations_lock_fallbacks_total", [("strategy", strategy)])
     }
 
     /// How long callers waited for an answer.

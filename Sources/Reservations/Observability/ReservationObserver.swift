@@ -22,7 +22,7 @@ final class ReservationObserver: Sendable {
                 metadata: ["strategy": "\(strategy.name)", "refused": "\(result.staleFences)"])
         }
         if result.fellBack {
-            metrics.fallbacks.increment()
+            metrics.fallbacks(of: strategy.name).increment()
             logger.warning(
                 "Reserving without the distributed lock: it is not to be had",
                 metadata: ["strategy": "\(strategy.name)"])

@@ -16,7 +16,8 @@ extension DemoStage {
     /// A contestant that is a process: `redislock run -- sh -c ...`, again and again.
     func contestantProcess(_ name: String) async throws {
         while !isOver.isSet, !Task.isCancelled {
-            try await runOnce(name, script: ledger.script(hold: hold.lowerBound, ignoresTermination: false)) { _ in }
+            let script = ledger.script(hold: hold.lowerBound, ignoresTermination: false)
+            tellLoss(name, try await runOnce(name, script: script) { _ in })
             try? await pause(hold)
         }
     }
@@ -36,10 +37,25 @@ extension DemoStage {
             }
             try child.send(.resume)
         }
-        if end == .exited(ExitStatus.leaseLost.code) {
-            narrator.lostLease(name, "ends: redislock noticed that the lease was over, exit status 74")
-        }
+        tellLoss(name, end)
     }
+
+    private func tellLoss(_ name: String, _ end: TerminationStatus) {
+        guard end == .exited(ExitStatus.leaseLost.code) else { return }
+        narrator.lostLease(name, "ends: redislock noticed that the lease was over, exit status 74")
+    }
+
+    /// Runs its arguments, and takes the whole process group along when the pipe at its standard input closes: a process that
+    /// was killed cannot do it itself. `$$` stays the number of what is run.
+    private static let lifeline = """
+        exec 3<&0 </dev/null
+        {
+            trap '' HUP INT QUIT TERM
+            read -r _ <&3
+            kill -s KILL 0
+        } >/dev/null 2>&1 &
+        exec "$@" 3<&-
+        """
 
     private struct Child {
         let send: (Signal) throws -> Void
@@ -57,15 +73,14 @@ extension DemoStage {
         // A group of its own: so it can be frozen as a whole, and Ctrl-C reaches it through us alone.
         options.processGroupID = 0
         options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(2))]
-        let flags = allowPlaintextPassword ? ["--unsafe-plaintext-password"] : []
+        let run = [Self.ownPath, "run", "--key", key, "--ttl", "\(ttl.wholeMilliseconds)ms"] + nodes.arguments
         let result = try await Subprocess.run(
-            .path(FilePath(Self.ownPath)),
-            arguments: Arguments(
-                ["run", "--key", key, "--ttl", "\(ttl.wholeMilliseconds)ms"] + flags + ["--", "sh", "-c", script]),
+            .path("/bin/sh"),
+            arguments: Arguments(["-c", Self.lifeline, "sh"] + run + ["--", "sh", "-c", script]),
             // Not as an argument: a password would be in the list of processes.
-            environment: .inherit.updating(["REDISLOCK_NODES": node]),
+            environment: .inherit.updating(["REDISLOCK_NODES": nodes.environmentValue]),
             platformOptions: options,
-            input: .none, output: .sequence, error: .combinedWithOutput
+            input: .inputWriter, output: .sequence, error: .combinedWithOutput
         ) { execution in
             let child = Child { try execution.send(signal: $0, toProcessGroup: true) }
             var token: Int64 = 0
@@ -79,6 +94,8 @@ extension DemoStage {
                     try await whenHeld(child)
                 case ("wrote", .some(let value)): narrator.wrote(name, Int(value))
                 case ("refused", .some(let value)): narrator.wasRefused(name, token: token, last: value)
+                // Told by its exit status.
+                case _ where line.hasPrefix("redislock: the lease on"): break
                 default: narrator.say(name, line)
                 }
             }

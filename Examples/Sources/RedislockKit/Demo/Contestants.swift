@@ -38,13 +38,7 @@ extension DemoStage {
 
     /// A holder whose lock an operator breaks.
     func brokenHolder(_ name: String) async throws {
-        let locks = try makeClient()
-        do {
-            try await holdUntilBroken(name, locks)
-        } catch {
-            narrator.say(name, "\(error)")
-        }
-        await locks.shutdown()
+        try await withClient { try await holdUntilBroken(name, $0) }
     }
 
     private func holdUntilBroken(_ name: String, _ locks: RedisLocks) async throws {

@@ -15,25 +15,21 @@ struct Ledger: Sendable {
     private var numberFile: String { folder + "/number" }
     private var tokensFile: String { folder + "/tokens" }
 
-    init() throws(Failure) {
-        let base = Console.environment("TMPDIR") ?? "/tmp"
-        var template = Array("\(base)/redislock-demo.XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else {
-            throw Failure(.software, "no folder can be made in \(base): \(String(cString: strerror(errno)))")
-        }
-        folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        write("0\n", to: numberFile, flags: O_CREAT | O_TRUNC)
-        write("", to: tokensFile, flags: O_CREAT | O_TRUNC)
+    /// - Parameter folder: an empty one.
+    init(in folder: String) {
+        self.folder = folder
+        Files.write("0\n", to: numberFile, flags: O_CREAT | O_TRUNC)
+        Files.write("", to: tokensFile, flags: O_CREAT | O_TRUNC)
     }
 
+    /// Removes it, and its folder.
     func remove() {
-        for file in [numberFile, tokensFile] { unlink(file) }
-        rmdir(folder)
+        Files.remove(folder: folder, with: [numberFile, tokensFile])
     }
 
     /// Shows the token and reads the number. To be called by the holder of the lock.
     func open(token: Int64) -> Int {
-        write("\(token)\n", to: tokensFile, flags: O_APPEND)
+        Files.write("\(token)\n", to: tokensFile, flags: O_APPEND)
         return number
     }
 
@@ -41,14 +37,14 @@ struct Ledger: Sendable {
     func write(_ number: Int, token: Int64) -> Bool {
         guard tokens.last == token else { return false }
         let draft = numberFile + ".\(token)"
-        write("\(number)\n", to: draft, flags: O_CREAT | O_TRUNC)
-        rename(draft, numberFile)
+        Files.write("\(number)\n", to: draft, flags: O_CREAT | O_TRUNC)
+        Files.rename(draft, to: numberFile)
         return true
     }
 
-    var number: Int { Int(read(numberFile).split(separator: "\n").first ?? "") ?? 0 }
+    var number: Int { Int(Files.read(numberFile).split(separator: "\n").first ?? "") ?? 0 }
 
-    var tokens: [Int64] { read(tokensFile).split(separator: "\n").compactMap { Int64($0) } }
+    var tokens: [Int64] { Files.read(tokensFile).split(separator: "\n").compactMap { Int64($0) } }
 
     /// What a separate process does under the lock: the same as `open`, `hold` seconds of thought and `write`, in sh.
     ///
@@ -68,37 +64,4 @@ struct Ledger: Sendable {
         echo "wrote $((number + 1))"
         """
     }
-
-    private func write(_ text: String, to path: String, flags: Int32) {
-        let descriptor = Self.open(path, O_WRONLY | O_CLOEXEC | flags)
-        guard descriptor >= 0 else { return }
-        defer { close(descriptor) }
-        let bytes = Array(text.utf8)
-        // A short write of a few bytes to a local file means a full disk: the summary then tells of a lost update.
-        _ = bytes.withUnsafeBytes { Self.write(descriptor, $0.baseAddress, $0.count) }
-    }
-
-    private func read(_ path: String) -> String {
-        let descriptor = Self.open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return "" }
-        defer { close(descriptor) }
-        var text: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 65_536)
-        while true {
-            let count = Self.read(descriptor, &buffer, buffer.count)
-            guard count > 0 else { return String(decoding: text, as: UTF8.self) }
-            text += buffer[..<count]
-        }
-    }
-
-    // The type's own methods hide the C functions of the same names.
-    #if canImport(Darwin)
-        private static func open(_ path: String, _ flags: Int32) -> Int32 { Darwin.open(path, flags, 0o600) }
-        private static let write = Darwin.write
-        private static let read = Darwin.read
-    #else
-        private static func open(_ path: String, _ flags: Int32) -> Int32 { Glibc.open(path, flags, 0o600) }
-        private static let write = Glibc.write
-        private static let read = Glibc.read
-    #endif
 }

@@ -6,6 +6,9 @@ final class Narrator: Sendable {
         var accepted = 0
         var refused = 0
         var lost = 0
+        var nodesKilled = 0
+        var isBroken = false
+        var failures = 0
         var waiting: Set<String> = []
     }
 
@@ -32,6 +35,27 @@ final class Narrator: Sendable {
         let tenths = elapsed.wholeMilliseconds / 100
         let time = padded("\(tenths / 10).\(tenths % 10) s", to: 7, right: true)
         Console.print("\(time)  \(coloured(name))  \(what)")
+    }
+
+    /// More about what was just said.
+    func detail(_ text: String) {
+        Console.print("                   \(text)")
+    }
+
+    /// Something did not go as promised.
+    func broken(_ what: String) {
+        tally.withLock { $0.isBroken = true }
+        say("director", "PROMISE BROKEN: \(what)")
+    }
+
+    /// A part could not be played to its end.
+    func failed(_ error: any Error) {
+        tally.withLock { $0.failures += 1 }
+        say("director", "\(error)")
+    }
+
+    func killed() {
+        tally.withLock { $0.nodesKilled += 1 }
     }
 
     func waits(_ name: String) {

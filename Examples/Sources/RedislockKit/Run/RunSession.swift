@@ -10,27 +10,25 @@ import RedisLocks
 /// One `redislock run`: acquires, runs the command beside the lease, releases.
 package final class RunSession: Sendable {
     package struct Request: Sendable {
-        package var node: String
+        package var nodes: NodeSet
         package var key: String
         package var ttl: Duration
         package var wait: Duration
         package var grace: Duration
         /// `nil`: the lock is renewed for as long as the command runs.
         package var maximumHold: Duration?
-        package var allowPlaintextPassword: Bool
         package var command: CommandLineBytes
 
         package init(
-            node: String, key: String, ttl: Duration, wait: Duration, grace: Duration, maximumHold: Duration?,
-            allowPlaintextPassword: Bool, command: CommandLineBytes
+            nodes: NodeSet, key: String, ttl: Duration, wait: Duration, grace: Duration, maximumHold: Duration?,
+            command: CommandLineBytes
         ) {
-            self.node = node
+            self.nodes = nodes
             self.key = key
             self.ttl = ttl
             self.wait = wait
             self.grace = grace
             self.maximumHold = maximumHold
-            self.allowPlaintextPassword = allowPlaintextPassword
             self.command = command
         }
     }
@@ -60,7 +58,7 @@ package final class RunSession: Sendable {
     package func run() async -> (status: ExitStatus, sentence: String?) {
         let locks: RedisLocks
         do {
-            locks = try RedisLocks(.node(request.node), configuration: configuration, logger: logger)
+            locks = try RedisLocks(request.nodes.lockNodes, configuration: configuration, logger: logger)
         } catch {
             let failure = Failure(construction: error)
             return (failure.status, failure.sentence)
@@ -71,12 +69,9 @@ package final class RunSession: Sendable {
     }
 
     private var configuration: RedisLocks.Configuration {
-        var configuration = RedisLocks.Configuration()
-        configuration.ttl = request.ttl
+        var configuration = request.nodes.configuration(ttl: request.ttl)
         configuration.wait = .upTo(request.wait)
         configuration.maximumHold = request.maximumHold
-        configuration.clientName = "redislock"
-        configuration.unsafeAllowPlaintextPasswords = request.allowPlaintextPassword
         return configuration
     }
 

@@ -24,7 +24,7 @@ public final class PostgreSQLReservationStore: ReservationStore {
         /// Claims of the same item wait for its row in the database, each on a connection of its own. More than a few dozen
         /// make the server slower, not faster.
         public var maximumConnections = 10
-        /// How many calls may wait for a connection at once; others fail with ``StoreError/Code/busy``. Default 10,000.
+        /// How many calls may wait for a connection at once; others fail with `StoreError.Code.busy`. Default 10,000.
         public var maximumWaiters = 10_000
         /// How long a call may wait for a connection. Default 10 s.
         public var acquireTimeout: Duration = .seconds(10)
@@ -32,8 +32,8 @@ public final class PostgreSQLReservationStore: ReservationStore {
         public var connectTimeout: Duration = .seconds(5)
         /// How long a statement may take. Default 15 s.
         public var statementTimeout: Duration = .seconds(15)
-        /// How long a statement may wait for a row; then ``StoreError/Code/busy``. A repeated idempotency key waits as long
-        /// for the first request with it; then ``KeyProblem/inProgress``. Default 2 s.
+        /// How long a statement may wait for a row; then `StoreError.Code.busy`. A repeated idempotency key waits as long
+        /// for the first request with it; then `KeyProblem.inProgress`. Default 2 s.
         public var lockTimeout: Duration = .seconds(2)
         /// When connections are replaced. Default 30 min.
         public var connectionLifetime: Duration = .seconds(1800)
@@ -90,7 +90,7 @@ public final class PostgreSQLReservationStore: ReservationStore {
     ///     logs in, and how the connection is encrypted and kept alive (`sslmode` and its kin).
     ///   - configuration: see ``Configuration``.
     ///   - logger: gets the server's notices, at debug level.
-    /// - Throws: ``StoreError/Code/misconfigured`` for a URL or a configuration that makes no sense; the sentence does not
+    /// - Throws: `StoreError.Code.misconfigured` for a URL or a configuration that makes no sense; the sentence does not
     ///   quote the URL.
     public convenience init(
         url: String, configuration: Configuration = Configuration(),
@@ -132,7 +132,7 @@ public final class PostgreSQLReservationStore: ReservationStore {
         }
     }
 
-    /// Ends it: calls under way are finished, later ones throw ``StoreError/Code/closed``. Must be called once.
+    /// Ends it: calls under way are finished, later ones throw `StoreError.Code.closed`. Must be called once.
     public func close() async {
         await client.close()
     }

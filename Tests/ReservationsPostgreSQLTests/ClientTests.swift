@@ -142,11 +142,13 @@ struct ClientTests {
 
     @Test("an encrypted connection: much both ways, cancellation, and a certificate that is not trusted")
     func encryption() async throws {
-        try await PostgreSQLTestCluster.with({
-            var options = PostgreSQLTestCluster.Options()
-            options.isEncrypted = true
-            return options
-        }()) { cluster in
+        try await PostgreSQLTestCluster.with(
+            {
+                var options = PostgreSQLTestCluster.Options()
+                options.isEncrypted = true
+                return options
+            }()
+        ) { cluster in
             try await withClient(url: cluster.url + "?sslmode=require", { $0.maximumConnections = 1 }) { client in
                 let text = String(repeating: "좌석 ", count: 200_000)
                 for _ in 0..<3 {
@@ -156,13 +158,14 @@ struct ClientTests {
                     #expect(rows[0, 1] == "t")
                 }
                 let error = await #expect(throws: DatabaseError.self) {
-                    try await client.run([Statement("SELECT pg_sleep(600)")], mayCommit: true, timeout: .milliseconds(50))
+                    try await client.run(
+                        [Statement("SELECT pg_sleep(600)")], mayCommit: true, timeout: .milliseconds(50))
                 }
                 #expect(error?.code == .timedOut)
                 #expect(error?.effectIsUnknown == false)
             }
             let untrusted = cluster.url + "?sslmode=verify-full&sslrootcert=\(cluster.folder)/other.crt"
-            try await withClient(url: untrusted, { $0.acquireTimeout = .milliseconds(200) }) { client in
+            try await withClient(url: untrusted, { $0.acquireTimeout = .seconds(2) }) { client in
                 let error = await #expect(throws: DatabaseError.self) { try await client.query("SELECT 1") }
                 #expect(error?.code == .connectFailed)
             }
@@ -187,17 +190,29 @@ struct ClientTests {
     @Test("a closed client refuses, and closing waits for what is under way")
     func close() async throws {
         let url = try await PostgreSQLTestCluster.shared.value.url
-        let client = try PostgreSQLClient(ClientConfiguration(options: try ConnectionOptions(url), schema: "public"))
-        async let slow = client.query("SELECT 'done' FROM pg_sleep(0.2)")
-        try await waitUntil("the query runs") { await client.counts.isBusy }
-        await client.close()
-        // It had a connection, or waited for one, when the client was closed.
-        do {
-            #expect(try await slow[0, 0] == "done")
-        } catch let error as DatabaseError {
-            #expect(error.code == .closed)
+        var configuration = ClientConfiguration(options: try ConnectionOptions(url), schema: "public")
+        configuration.lockTimeout = .seconds(14)
+        let client = try PostgreSQLClient(configuration)
+        try await withClient { other in
+            let tasks = try await other.withTransaction { (transaction) async throws(DatabaseError) in
+                _ = try await transaction.run("SELECT pg_advisory_xact_lock(4711)")
+                let slow = Task { try await client.query("SELECT 'done' FROM pg_advisory_xact_lock(4711)") }
+                while await !client.counts.isBusy { await Task.yield() }
+                let closing = Task { await client.close() }
+                while true {
+                    do throws(DatabaseError) {
+                        _ = try await client.query("SELECT 1")
+                    } catch {
+                        #expect(error.code == .closed)
+                        break
+                    }
+                }
+                #expect(await client.counts.connections == 1)
+                return (slow, closing)
+            }
+            let rows = try await tasks.0.value
+            #expect(rows[0, 0] == "done")
+            await tasks.1.value
         }
-        let error = await #expect(throws: DatabaseError.self) { try await client.query("SELECT 1") }
-        #expect(error?.code == .closed)
     }
 }

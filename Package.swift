@@ -111,7 +111,6 @@ let package = Package(
             dependencies: [
                 "CLibPQ", "Reactor", "Reservations",
                 .product(name: "DequeModule", package: "swift-collections"),
-                .product(name: "Logging", package: "swift-log"),
             ],
             resources: [.embedInCode("SQL")]
         ),

@@ -1,7 +1,6 @@
-import Logging
 import Reservations
 
-/// Reservations in PostgreSQL 13 or newer.
+/// Reservations in PostgreSQL 14 or newer.
 ///
 /// ```swift
 /// let store = try PostgreSQLReservationStore(url: "postgresql://shop@db.example.com/shop?sslmode=verify-full")
@@ -89,21 +88,17 @@ public final class PostgreSQLReservationStore: ReservationStore {
     ///   - url: libpq's URL or `keyword=value` form. Of its parameters those are taken that say where the server is, who
     ///     logs in, and how the connection is encrypted and kept alive (`sslmode` and its kin).
     ///   - configuration: see ``Configuration``.
-    ///   - logger: gets the server's notices, at debug level.
     /// - Throws: `StoreError.Code.misconfigured` for a URL or a configuration that makes no sense; the sentence does not
     ///   quote the URL.
-    public convenience init(
-        url: String, configuration: Configuration = Configuration(),
-        logger: Logger = Logger(label: "reservations.postgresql", factory: { _ in SwiftLogNoOpLogHandler() })
-    ) throws(StoreError) {
-        try self.init(url: url, configuration: configuration, settings: [:]) { notice in
-            logger.debug("PostgreSQL sent a notice.", metadata: ["notice": "\(notice)"])
-        }
+    public convenience init(url: String, configuration: Configuration = Configuration()) throws(StoreError) {
+        try self.init(url: url, configuration: configuration, settings: [:])
     }
 
-    /// - Parameter settings: further settings of the server, for tests.
+    /// - Parameters:
+    ///   - settings: further settings of the server, for tests.
+    ///   - onNotice: gets the server's notices, on the Reactor, for tests.
     package init(
-        url: String, configuration: Configuration = Configuration(), settings: [String: String],
+        url: String, configuration: Configuration, settings: [String: String],
         onNotice: (@Sendable (String) -> Void)? = nil
     ) throws(StoreError) {
         try configuration.check()

@@ -127,6 +127,22 @@ struct ClientTests {
         }
     }
 
+    @Test("a transaction whose error was swallowed does not pass for committed")
+    func swallowedError() async throws {
+        try await withClient { client in
+            let table = "t_\(freshSchema())"
+            let error = await #expect(throws: DatabaseError.self) {
+                try await client.withTransaction { (transaction) async throws(DatabaseError) in
+                    _ = try await transaction.run("CREATE TABLE \(table) (n int)")
+                    _ = try? await transaction.run("SELECT 1/0")
+                }
+            }
+            #expect(error?.code == .failed)
+            let rows = try await client.query("SELECT to_regclass($1)", [table])
+            #expect(rows[0, 0] == nil)
+        }
+    }
+
     @Test("the Unix socket, and a host name that must be looked up")
     func addresses() async throws {
         let cluster = try await PostgreSQLTestCluster.shared.value

@@ -215,6 +215,10 @@ package struct Transaction: Sendable {
 
     /// A connection that breaks from here on leaves the effect unknown.
     fileprivate func commit() async throws(DatabaseError) {
-        _ = try await client.run([Statement("COMMIT")], on: connection, mayCommit: true, timeout: timeout)
+        let results = try await client.run([Statement("COMMIT")], on: connection, mayCommit: true, timeout: timeout)
+        // The server's answer to a `COMMIT` after an error is no error.
+        guard results.last?.isRollback == false else {
+            throw DatabaseError(.failed, "The transaction was rolled back, for one of its statements had failed.")
+        }
     }
 }

@@ -39,6 +39,7 @@ final class Session: ReadinessHandler {
     private let location: String
     /// What is run on every new connection.
     private let setup: Statement
+    /// For tests. Called on the Reactor, where no user's code may run: nobody else's notices are wanted.
     private let onNotice: ((String) -> Void)?
     private var state = State.new
     private var connection: OpaquePointer?
@@ -74,20 +75,6 @@ final class Session: ReadinessHandler {
         guard case .idle = state, cancellation == nil, let connection else { return false }
         return PQtransactionStatus(connection) == PQTRANS_IDLE && PQstatus(connection) == CONNECTION_OK
     }
-
-    /// Whether it is inside a transaction and can go on.
-    var isInTransaction: Bool {
-        guard case .idle = state, cancellation == nil, let connection else { return false }
-        let status = PQtransactionStatus(connection)
-        return status == PQTRANS_INTRANS || status == PQTRANS_INERROR
-    }
-
-    var isClosed: Bool {
-        if case .closed = state { true } else { false }
-    }
-
-    /// The server's process, for tests.
-    var serverProcess: Int { connection.map { Int(PQbackendPID($0)) } ?? 0 }
 
     // MARK: Connecting
 
@@ -165,7 +152,7 @@ final class Session: ReadinessHandler {
 
     // MARK: Running
 
-    /// Sends a batch, and tells its completion what came of it. Only when ``isReady`` or ``isInTransaction``.
+    /// Sends a batch, and tells its completion what came of it. One at a time.
     func run(_ batch: Batch) {
         guard let connection, case .idle = state, cancellation == nil else {
             return batch.completion(.failure(DatabaseError(.connectionLost, "The connection to PostgreSQL was lost.")))

@@ -89,6 +89,7 @@ let package = Package(
                 "RedisLocks", "RedisLocksTesting", "ReservationStoreConformance", "Reservations", "TestSupport",
                 .product(name: "InMemoryLogging", package: "swift-log"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]
         ),
         .testTarget(

@@ -91,6 +91,7 @@ let package = Package(
                 "RedisLocks", "RedisLocksTesting", "ReservationStoreConformance", "Reservations", "TestSupport",
                 .product(name: "InMemoryLogging", package: "swift-log"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]
         ),
         .testTarget(
@@ -130,7 +131,6 @@ let package = Package(
             dependencies: [
                 "CLibPQ", "Reactor", "Reservations",
                 .product(name: "DequeModule", package: "swift-collections"),
-                .product(name: "Logging", package: "swift-log"),
             ],
             resources: [.embedInCode("SQL")]
         ),

@@ -1,7 +1,6 @@
-import Logging
 import Reservations
 
-/// Reservations in PostgreSQL 13 or newer.
+/// Reservations in PostgreSQL 14 or newer.
 ///
 /// ```swift
 /// let store = try PostgreSQLReservationStore(url: "postgresql://shop@db.example.com/shop?sslmode=verify-full")
@@ -24,7 +23,7 @@ public final class PostgreSQLReservationStore: ReservationStore {
         /// Claims of the same item wait for its row in the database, each on a connection of its own. More than a few dozen
         /// make the server slower, not faster.
         public var maximumConnections = 10
-        /// How many calls may wait for a connection at once; others fail with ``StoreError/Code/busy``. Default 10,000.
+        /// How many calls may wait for a connection at once; others fail with `StoreError.Code.busy`. Default 10,000.
         public var maximumWaiters = 10_000
         /// How long a call may wait for a connection. Default 10 s.
         public var acquireTimeout: Duration = .seconds(10)
@@ -32,8 +31,8 @@ public final class PostgreSQLReservationStore: ReservationStore {
         public var connectTimeout: Duration = .seconds(5)
         /// How long a statement may take. Default 15 s.
         public var statementTimeout: Duration = .seconds(15)
-        /// How long a statement may wait for a row; then ``StoreError/Code/busy``. A repeated idempotency key waits as long
-        /// for the first request with it; then ``KeyProblem/inProgress``. Default 2 s.
+        /// How long a statement may wait for a row; then `StoreError.Code.busy`. A repeated idempotency key waits as long
+        /// for the first request with it; then `KeyProblem.inProgress`. Default 2 s.
         public var lockTimeout: Duration = .seconds(2)
         /// When connections are replaced. Default 30 min.
         public var connectionLifetime: Duration = .seconds(1800)
@@ -89,21 +88,17 @@ public final class PostgreSQLReservationStore: ReservationStore {
     ///   - url: libpq's URL or `keyword=value` form. Of its parameters those are taken that say where the server is, who
     ///     logs in, and how the connection is encrypted and kept alive (`sslmode` and its kin).
     ///   - configuration: see ``Configuration``.
-    ///   - logger: gets the server's notices, at debug level.
-    /// - Throws: ``StoreError/Code/misconfigured`` for a URL or a configuration that makes no sense; the sentence does not
+    /// - Throws: `StoreError.Code.misconfigured` for a URL or a configuration that makes no sense; the sentence does not
     ///   quote the URL.
-    public convenience init(
-        url: String, configuration: Configuration = Configuration(),
-        logger: Logger = Logger(label: "reservations.postgresql", factory: { _ in SwiftLogNoOpLogHandler() })
-    ) throws(StoreError) {
-        try self.init(url: url, configuration: configuration, settings: [:]) { notice in
-            logger.debug("PostgreSQL sent a notice.", metadata: ["notice": "\(notice)"])
-        }
+    public convenience init(url: String, configuration: Configuration = Configuration()) throws(StoreError) {
+        try self.init(url: url, configuration: configuration, settings: [:])
     }
 
-    /// - Parameter settings: further settings of the server, for tests.
+    /// - Parameters:
+    ///   - settings: further settings of the server, for tests.
+    ///   - onNotice: gets the server's notices, on the Reactor, for tests.
     package init(
-        url: String, configuration: Configuration = Configuration(), settings: [String: String],
+        url: String, configuration: Configuration, settings: [String: String],
         onNotice: (@Sendable (String) -> Void)? = nil
     ) throws(StoreError) {
         try configuration.check()
@@ -132,7 +127,7 @@ public final class PostgreSQLReservationStore: ReservationStore {
         }
     }
 
-    /// Ends it: calls under way are finished, later ones throw ``StoreError/Code/closed``. Must be called once.
+    /// Ends it: calls under way are finished, later ones throw `StoreError.Code.closed`. Must be called once.
     public func close() async {
         await client.close()
     }

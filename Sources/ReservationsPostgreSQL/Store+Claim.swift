@@ -1,7 +1,7 @@
 import Reservations
 
 extension PostgreSQLReservationStore {
-    /// See ``ReservationStore/claim(_:by:)``.
+    /// See `ReservationStore.claim(_:by:)`.
     public func claim(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimOutcome {
         guard Set(claim.cart.buckets).count == claim.cart.lines.count else {
             throw StoreError(.refusedByConstraint, "A bucket stands twice in a cart.")

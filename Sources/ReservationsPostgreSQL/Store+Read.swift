@@ -1,7 +1,7 @@
 import Reservations
 
 extension PostgreSQLReservationStore {
-    /// See ``ReservationStore/reservation(_:holder:)``.
+    /// See `ReservationStore.reservation(_:holder:)`.
     public func reservation(_ id: ReservationID, holder: String?) async throws(StoreError) -> Reservation? {
         let rows = try await read("SELECT reservation_json($1)", ["\(id)"])
         guard let json = rows[0, 0] else { return nil }
@@ -11,7 +11,7 @@ extension PostgreSQLReservationStore {
 
     private static let columns = "b.kind, b.item, b.label, b.night, b.capacity, b.held, b.sold, b.version, b.fence"
 
-    /// See ``ReservationStore/states(of:)``.
+    /// See `ReservationStore.states(of:)`.
     public func states(of buckets: [Bucket]) async throws(StoreError) -> [BucketState] {
         try await states(
             """
@@ -25,7 +25,7 @@ extension PostgreSQLReservationStore {
             """, BucketArrays(buckets).parameters)
     }
 
-    /// See ``ReservationStore/states(ofItem:after:limit:)``.
+    /// See `ReservationStore.states(ofItem:after:limit:)`.
     public func states(ofItem item: String, after last: Bucket?, limit: Int) async throws(StoreError) -> [BucketState] {
         guard let last else {
             return try await states(
@@ -41,7 +41,7 @@ extension PostgreSQLReservationStore {
             """, [item, last.item, last.label, last.night, "\(max(limit, 0))"])
     }
 
-    /// See ``ReservationStore/neighbours(of:limit:)``.
+    /// See `ReservationStore.neighbours(of:limit:)`.
     public func neighbours(of bucket: Bucket, limit: Int) async throws(StoreError) -> [BucketState] {
         try await states(
             """
@@ -67,7 +67,7 @@ extension PostgreSQLReservationStore {
         return states
     }
 
-    /// See ``ReservationStore/ledger(ofItem:after:limit:)``.
+    /// See `ReservationStore.ledger(ofItem:after:limit:)`.
     ///
     /// Numbers are given when entries are written, and entries appear when their transactions commit: an entry may appear
     /// after one with a greater number. Who follows the ledger looks a little further back than the last number it has seen.
@@ -114,7 +114,7 @@ extension PostgreSQLReservationStore {
             actor: actor, at: try Answers.date(row[12]))
     }
 
-    /// See ``ReservationStore/audit(grace:)``.
+    /// See `ReservationStore.audit(grace:)`.
     public func audit(grace: Duration) async throws(StoreError) -> AuditReport {
         let timeout = configuration.auditTimeout
         let client = client

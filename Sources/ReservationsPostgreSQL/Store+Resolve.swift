@@ -1,7 +1,7 @@
 import Reservations
 
 extension PostgreSQLReservationStore {
-    /// See ``ReservationStore/resolve(_:)``.
+    /// See `ReservationStore.resolve(_:)`.
     public func resolve(_ resolution: Resolution) async throws(StoreError) -> ResolutionOutcome {
         let rows = try await write(
             "SELECT outcome, answer FROM resolve($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -12,7 +12,7 @@ extension PostgreSQLReservationStore {
         return try Self.outcome(rows)
     }
 
-    /// See ``ReservationStore/extend(_:)``.
+    /// See `ReservationStore.extend(_:)`.
     public func extend(_ change: HoldExtension) async throws(StoreError) -> ResolutionOutcome {
         let rows = try await write(
             "SELECT outcome, answer FROM extend($1, $2, $3, $4, $5, $6, $7)",
@@ -34,7 +34,7 @@ extension PostgreSQLReservationStore {
         }
     }
 
-    /// See ``ReservationStore/expire(_:limit:)``.
+    /// See `ReservationStore.expire(_:limit:)`.
     public func expire(_ buckets: [Bucket]?, limit: Int) async throws(StoreError) -> [Reservation] {
         let arrays = buckets.map { BucketArrays($0).parameters } ?? [nil, nil, nil, nil]
         let rows = try await write("SELECT expire($1, $2, $3, $4, $5)", arrays + ["\(max(limit, 0))"])
@@ -43,7 +43,7 @@ extension PostgreSQLReservationStore {
         return ended
     }
 
-    /// See ``ReservationStore/restock(_:)``.
+    /// See `ReservationStore.restock(_:)`.
     public func restock(_ change: StockChange) async throws(StoreError) -> StockOutcome {
         let bucket = change.bucket
         let rows = try await write(
@@ -68,7 +68,7 @@ extension PostgreSQLReservationStore {
         }
     }
 
-    /// See ``ReservationStore/forgetRequests(olderThan:limit:)``.
+    /// See `ReservationStore.forgetRequests(olderThan:limit:)`.
     public func forgetRequests(olderThan age: Duration, limit: Int) async throws(StoreError) -> Int {
         let rows = try await write(
             """

@@ -46,6 +46,13 @@ extension StoreConformance {
             try check(confirmed.id != late.id && confirmed.state == .confirmed, "Confirmed what had expired.")
         }
         try await rig.expect(seat, held: 0, sold: 1)
+        // What others hold whose time is up is free for a late confirmation, too.
+        let third = try await rig.stock(.seat("hall", "A3"), 1)
+        let first = try await strict.reserve([Line(third)], for: "ann")
+        try await rig.harness.age(first.id, by: .seconds(700))
+        let second = try await strict.reserve([Line(third)], for: "bob")
+        try await rig.harness.age(second.id, by: .seconds(700))
+        try same(try await lenient.confirm(first.id, for: "ann").state, .confirmed, "Beside an overdue hold")
         let other = try await rig.stock(.seat("hall", "A2"), 1)
         let gone = try await strict.reserve([Line(other)], for: "ann")
         try await rig.harness.age(gone.id, by: .seconds(700))

@@ -70,6 +70,8 @@ package struct Rig: Sendable {
     package var locks: RedisLocks?
     /// Ends the lease of whoever holds this lock now, and comes back when the client knows.
     package var loseLease: (@Sendable (String) async throws -> Void)?
+    /// How long a check waits for what must come: generous for stores that should pass, short for those that should not.
+    package var patience: Duration = .seconds(60)
     /// For ``StoreConformance/histories``: which one.
     package var seed: UInt64 = 1
 

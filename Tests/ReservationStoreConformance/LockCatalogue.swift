@@ -17,7 +17,7 @@ extension StoreConformance {
             let now = inside.add()
             if now > most.value { most.add(now - most.value) }
             // Long enough for those who can come to come.
-            for _ in 0..<200 where most.value < 2 { await Task.yield() }
+            for _ in 0..<2_000 where most.value < 2 { await Task.yield() }
         }
         probe.onClaimed = { _, _, _ in inside.add(-1) }
         let service = try rig.service(over: probe)
@@ -131,7 +131,7 @@ extension StoreConformance {
         resume.open()
         try check(try await first.value.held != nil, "The first was not served.")
         let limit = Task {
-            try await Task.sleep(for: .seconds(10))  // sleep: only a strategy that is stuck waits this long
+            try await Task.sleep(for: rig.patience)  // sleep: only a strategy that is stuck waits this long
             third.cancel()
         }
         let served = try await third.value.held != nil

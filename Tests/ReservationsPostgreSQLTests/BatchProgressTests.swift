@@ -24,7 +24,10 @@ struct BatchProgressTests {
     func success() {
         let told = run(
             [.prepare(sql: "a", name: "s1"), .execute, .execute, .synchronize],
-            [.done(affected: 0), .endOfStep, .rows(rows), .endOfStep, .done(affected: 2), .endOfStep, .synchronized])
+            [
+                .rows(Rows(columnCount: 0, values: [], affected: 0)), .endOfStep, .rows(rows), .endOfStep,
+                .rows(Rows(columnCount: 0, values: [], affected: 2)), .endOfStep, .synchronized,
+            ])
         #expect(told == ["proceed", "prepared s1", "proceed", "proceed", "proceed", "proceed", "success 2"])
     }
 

@@ -127,6 +127,22 @@ struct ClientTests {
         }
     }
 
+    @Test("a transaction whose error was swallowed does not pass for committed")
+    func swallowedError() async throws {
+        try await withClient { client in
+            let table = "t_\(freshSchema())"
+            let error = await #expect(throws: DatabaseError.self) {
+                try await client.withTransaction { (transaction) async throws(DatabaseError) in
+                    _ = try await transaction.run("CREATE TABLE \(table) (n int)")
+                    _ = try? await transaction.run("SELECT 1/0")
+                }
+            }
+            #expect(error?.code == .failed)
+            let rows = try await client.query("SELECT to_regclass($1)", [table])
+            #expect(rows[0, 0] == nil)
+        }
+    }
+
     @Test("the Unix socket, and a host name that must be looked up")
     func addresses() async throws {
         let cluster = try await PostgreSQLTestCluster.shared.value
@@ -137,6 +153,38 @@ struct ClientTests {
         try await withClient(url: "host=nowhere.invalid,localhost port=1,\(cluster.port) user=postgres") { client in
             let rows = try await client.query("SELECT host(inet_server_addr())")
             #expect(rows[0, 0] == "127.0.0.1")
+        }
+    }
+
+    @Test("an encrypted connection: much both ways, cancellation, and a certificate that is not trusted")
+    func encryption() async throws {
+        try await PostgreSQLTestCluster.with(
+            {
+                var options = PostgreSQLTestCluster.Options()
+                options.isEncrypted = true
+                return options
+            }()
+        ) { cluster in
+            try await withClient(url: cluster.url + "?sslmode=require", { $0.maximumConnections = 1 }) { client in
+                let text = String(repeating: "좌석 ", count: 200_000)
+                for _ in 0..<3 {
+                    let rows = try await client.query(
+                        "SELECT $1::text, ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", [text])
+                    #expect(rows[0, 0] == text)
+                    #expect(rows[0, 1] == "t")
+                }
+                let error = await #expect(throws: DatabaseError.self) {
+                    try await client.run(
+                        [Statement("SELECT pg_sleep(600)")], mayCommit: true, timeout: .milliseconds(50))
+                }
+                #expect(error?.code == .timedOut)
+                #expect(error?.effectIsUnknown == false)
+            }
+            let untrusted = cluster.url + "?sslmode=verify-full&sslrootcert=\(cluster.folder)/other.crt"
+            try await withClient(url: untrusted, { $0.acquireTimeout = .seconds(2) }) { client in
+                let error = await #expect(throws: DatabaseError.self) { try await client.query("SELECT 1") }
+                #expect(error?.code == .connectFailed)
+            }
         }
     }
 
@@ -158,17 +206,29 @@ struct ClientTests {
     @Test("a closed client refuses, and closing waits for what is under way")
     func close() async throws {
         let url = try await PostgreSQLTestCluster.shared.value.url
-        let client = try PostgreSQLClient(ClientConfiguration(options: try ConnectionOptions(url), schema: "public"))
-        async let slow = client.query("SELECT 'done' FROM pg_sleep(0.2)")
-        try await waitUntil("the query runs") { await client.counts.isBusy }
-        await client.close()
-        // It had a connection, or waited for one, when the client was closed.
-        do {
-            #expect(try await slow[0, 0] == "done")
-        } catch let error as DatabaseError {
-            #expect(error.code == .closed)
+        var configuration = ClientConfiguration(options: try ConnectionOptions(url), schema: "public")
+        configuration.lockTimeout = .seconds(14)
+        let client = try PostgreSQLClient(configuration)
+        try await withClient { other in
+            let tasks = try await other.withTransaction { (transaction) async throws(DatabaseError) in
+                _ = try await transaction.run("SELECT pg_advisory_xact_lock(4711)")
+                let slow = Task { try await client.query("SELECT 'done' FROM pg_advisory_xact_lock(4711)") }
+                while await !client.counts.isBusy { await Task.yield() }
+                let closing = Task { await client.close() }
+                while true {
+                    do throws(DatabaseError) {
+                        _ = try await client.query("SELECT 1")
+                    } catch {
+                        #expect(error.code == .closed)
+                        break
+                    }
+                }
+                #expect(await client.counts.connections == 1)
+                return (slow, closing)
+            }
+            let rows = try await tasks.0.value
+            #expect(rows[0, 0] == "done")
+            await tasks.1.value
         }
-        let error = await #expect(throws: DatabaseError.self) { try await client.query("SELECT 1") }
-        #expect(error?.code == .closed)
     }
 }

@@ -42,6 +42,15 @@ struct SchemaTests {
         ("the same bucket twice", "INSERT INTO bucket (kind, item, capacity) VALUES ('counted', 'shirt', 1)"),
         ("a night without a date", "INSERT INTO bucket (kind, item, capacity) VALUES ('night', 'room', 1)"),
         ("a bucket that is gone", "DELETE FROM bucket WHERE item = 'shirt'"),
+        ("all buckets gone", "TRUNCATE bucket"),
+        ("a bucket of another name", "UPDATE bucket SET item = 'trousers' WHERE item = 'shirt'"),
+        (
+            "a line of no reservation",
+            """
+            INSERT INTO reservation_line (reservation_id, bucket_id, quantity, exclusive)
+            VALUES ('33333333-3333-7333-8333-333333333333', 1, 1, false)
+            """
+        ),
         (
             "a seat in two lines",
             """
@@ -133,6 +142,24 @@ struct SchemaTests {
                 Set(report.findings.map(\.rule)) == [.heldByLines, .soldByLines, .ledger, .lines, .overdue, .request])
             #expect(report.buckets == 2)
             #expect(report.reservations == 2)
+        }
+    }
+
+    @Test("lines and entries of a bucket that never was are found by the audit")
+    func strays() async throws {
+        try await withStore { store in
+            for statement in Self.scene { _ = try await store.client.query(statement) }
+            let before = try await store.audit(grace: .seconds(86_400)).findings.map(\.detail)
+            _ = try await store.client.query(
+                """
+                INSERT INTO reservation_line (reservation_id, bucket_id, quantity, exclusive)
+                VALUES ('22222222-2222-7222-8222-222222222222', 77, 1, false)
+                """)
+            _ = try await store.client.query(
+                "INSERT INTO ledger (bucket_id, phase, kind, capacity_delta, actor) VALUES (78, 0, 'stock', 1, 'a')")
+            let findings = try await store.audit(grace: .seconds(86_400)).findings
+            let strays = findings.filter { $0.detail.contains("not there") && !before.contains($0.detail) }
+            #expect(strays.map(\.rule) == [.lines, .ledger])
         }
     }
 }

@@ -9,7 +9,7 @@ final class Rendezvous: Sendable {
 
     func meet() async {
         arrived.add()
-        for _ in 0..<2_000 where arrived.value < 2 { await Task.yield() }
+        for _ in 0..<50_000 where arrived.value < 2 { await Task.yield() }
     }
 }
 

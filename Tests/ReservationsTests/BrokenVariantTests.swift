@@ -100,7 +100,11 @@ struct BrokenVariantTests {
     @Test("A broken strategy does not pass", arguments: strategies)
     func brokenStrategy(_ broken: BrokenStrategy) async {
         await #expect(throws: ContractViolation.self) {
-            try await withRig(MemoryHarness(), { Strategy(broken.make($0.locks)) }) { try await broken.check.run($0) }
+            try await withRig(MemoryHarness(), { Strategy(broken.make($0.locks)) }) { rig in
+                var rig = rig
+                rig.patience = .seconds(1)
+                try await broken.check.run(rig)
+            }
         }
     }
 

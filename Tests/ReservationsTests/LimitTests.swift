@@ -51,6 +51,21 @@ struct LimitTests {
         await #expect(throws: ReservationError.self) { try await service.restock(shirt, by: 1, actor: text) }
     }
 
+    @Test("No text with a control character reaches the store", arguments: ["ann\u{0}", "a\u{1F}b", ""])
+    func reading(text: String) async throws {
+        let service = try ReservationService(store: InMemoryReservationStore())
+        let status = await #expect(throws: ReservationError.self) { try await service.status(.make(), for: text) }
+        #expect(status?.pointers == ["/holder"])
+        let item = await #expect(throws: ReservationError.self) { try await service.availability(of: text) }
+        #expect(item?.pointers == ["/item"])
+        let last = await #expect(throws: ReservationError.self) {
+            try await service.availability(of: "hall", after: .seat("hall", text))
+        }
+        #expect(last?.pointers == ["/after"])
+        let ledger = await #expect(throws: ReservationError.self) { try await service.ledger(ofItem: text) }
+        #expect(ledger?.pointers == ["/item"])
+    }
+
     @Test("How long a hold may be asked for", arguments: [0, -5, 9, 3_601, 1_000_000])
     func holds(seconds: Int) async throws {
         let service = try ReservationService(store: InMemoryReservationStore())

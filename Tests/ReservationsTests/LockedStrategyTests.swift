@@ -144,6 +144,37 @@ struct LockedStrategyTests {
         await bed.shutdown()
     }
 
+    @Test("Whose statement the loss of the lease has cancelled is told to come again, not that he cancelled")
+    func lossIsNoCancellation() async throws {
+        try await LockTestBed.with { bed in
+            let store = ScriptedStore { _, _, _ in .failure(StoreError(.cancelled, "Cancelled by its task.")) }
+            let result = try await claim(bed, in: store)
+            guard case .failure(let error) = result.outcome else { return #expect(Bool(false), "\(result.outcome)") }
+            #expect(error.code == .busy)
+            #expect(error.effect == .none)
+        }
+    }
+
+    @Test("A buyer who walks away while he waits for the lock is not served by the fallback")
+    func cancelledWhileWaiting() async throws {
+        let bed = try LockTestBed()
+        let store = ScriptedStore { _, _, _ in nil }
+        try await store.stockShirts()
+        bed.hold("rsv:shirt")
+        var options = Strategy.LockOptions()
+        options.whenUnavailable = .fallback
+        let strategy = Strategy.locked(bed.locks, options: options).implementation
+        let task = Task { await strategy.claim(shirtClaim(), in: store) }
+        while bed.nodes[0].requestCount(.acquire) == 0 { await Task.yield() }
+        task.cancel()
+        let result = await task.value
+        guard case .failure(let error) = result.outcome else { return #expect(Bool(false), "\(result.outcome)") }
+        #expect(error.code == .cancelled)
+        #expect(!result.fellBack)
+        #expect(store.asked.value == 0)
+        await bed.shutdown()
+    }
+
     @Test("A cart needs one lock for each bucket, named without its holder")
     func names() async throws {
         try await LockTestBed.with { bed in

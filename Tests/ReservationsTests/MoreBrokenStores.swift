@@ -104,7 +104,7 @@ struct RecordsApart: StoreWrapper {
             return .replayed(found)
         }
         // Long enough for a second click.
-        if !dies { for _ in 0..<200 { await Task.yield() } }
+        if !dies { for _ in 0..<2_000 { await Task.yield() } }
         let outcome = try await inner.claim(claim.with(request: .some(nil)), by: rule)
         if dies, crashes.add() == 1 { throw StoreError(.unavailable, "The process died.", effect: .unknown) }
         try memory.withBook { book, now in book.remember(request, .reservation(claim.id), now: now) }

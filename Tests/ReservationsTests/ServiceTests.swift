@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import ReservationStoreConformance
 import Reservations
 import ServiceLifecycle
@@ -240,6 +241,46 @@ extension ServiceTests {
         try await running.value
         #expect(try await service.reserve([Line(shirt)], for: "ann", key: "young").id == second.id)
         #expect(try await service.reserve([Line(shirt)], for: "ann", key: "old").id != first.id)
+    }
+
+    @Test("A key remembers the request, not what the words of it would look like")
+    func keys() async throws {
+        let service = try await service()
+        for bucket in [Bucket.seat("hall", "A1"), .counted("hall seat A1")] {
+            try await service.restock(bucket, by: 1, actor: "stock")
+        }
+        let first = try await service.reserve([Line(.seat("hall", "A1"))], for: "ann", key: "click")
+        #expect(
+            await code { () async throws(ReservationError) in
+                _ = try await service.reserve([Line(.counted("hall seat A1"))], for: "ann", key: "click")
+            } == "idempotency-key-reused")
+        #expect(
+            await code { () async throws(ReservationError) in
+                _ = try await service.reserve([Line(.seat("hall", "A1"))], for: "ann", ttl: .seconds(60), key: "click")
+            } == "idempotency-key-reused")
+        #expect(
+            await code { () async throws(ReservationError) in
+                _ = try await service.confirm(first.id, for: "ann", key: "click")
+            } == "idempotency-key-reused")
+        #expect(try await service.reserve([Line(.seat("hall", "A1"))], for: "ann", key: "click") == first)
+    }
+
+    @Test("The end of the service group ends run()")
+    func gracefulShutdown() async throws {
+        let memory = InMemoryReservationStore()
+        let swept = Gate()
+        var faults = InMemoryReservationStore.Faults()
+        faults.after = { method in
+            if method == .expire { swept.open() }
+            return nil
+        }
+        memory.set(faults)
+        let service = try await service(memory, stock: 0)
+        let group = ServiceGroup(services: [service], logger: Logger(label: "test"))
+        let running = Task { try await group.run() }
+        await swept.wait()
+        await group.triggerGracefulShutdown()
+        await #expect(throws: Never.self) { try await running.value }
     }
 
     @Test("The error carries how often it was tried")

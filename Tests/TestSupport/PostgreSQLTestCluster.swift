@@ -17,6 +17,9 @@ package final class PostgreSQLTestCluster: Sendable {
     package struct Options: Sendable {
         /// Whether what was committed survives a crash of the machine. A crash of the server alone it survives always.
         package var isDurable = false
+        /// Whether it takes encrypted connections, with a certificate of its own for `localhost`. That of somebody else is
+        /// `other.crt` in the cluster's folder.
+        package var isEncrypted = false
         /// Further lines of `postgresql.conf`. They come last and win.
         package var configuration: [String] = []
 
@@ -49,6 +52,7 @@ package final class PostgreSQLTestCluster: Sendable {
         }
         try user?.own(folder)
         try Self.initialize(supervisor, user, programs)
+        if options.isEncrypted { try Self.makeCertificates(supervisor, user) }
         var attempt = 1
         while true {
             let candidate = try LoopbackPort.findFree()
@@ -200,11 +204,32 @@ extension PostgreSQLTestCluster {
                 "-D", "\(supervisor.folder)/data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
                 "--no-sync",
             ], user)
+        try run(program, arguments, supervisor)
+    }
+
+    private static func makeCertificates(
+        _ supervisor: ProcessSupervisor, _ user: ServerUser?
+    ) throws(TestSupportError) {
+        let folder = supervisor.folder
+        for (key, certificate) in [("data/server.key", "data/server.crt"), ("other.key", "other.crt")] {
+            let (program, arguments) = command(
+                "openssl",
+                [
+                    "req", "-new", "-x509", "-days", "2", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=localhost",
+                    "-keyout", "\(folder)/\(key)", "-out", "\(folder)/\(certificate)",
+                ], user)
+            try run(program, arguments, supervisor)
+        }
+    }
+
+    private static func run(
+        _ program: String, _ arguments: [String], _ supervisor: ProcessSupervisor
+    ) throws(TestSupportError) {
         try supervisor.start(program, arguments)
         let status = try supervisor.waitForExit(within: .seconds(120))
         guard status == 0 else {
             let log = (try? POSIX.readFile("\(supervisor.folder)/log")) ?? ""
-            throw TestSupportError("initdb ended with status \(status.map(String.init) ?? "none"):\n\(log)")
+            throw TestSupportError("\(program) ended with status \(status.map(String.init) ?? "none"):\n\(log)")
         }
     }
 
@@ -215,6 +240,7 @@ extension PostgreSQLTestCluster {
             // Nothing that outlives a server which was killed.
             "dynamic_shared_memory_type = mmap",
         ]
+        if options.isEncrypted { lines.append("ssl = on") }
         if !options.isDurable { lines += ["fsync = off", "full_page_writes = off"] }
         return (lines + options.configuration).joined(separator: "\n") + "\n"
     }

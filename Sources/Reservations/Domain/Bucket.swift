@@ -146,7 +146,8 @@ public struct BucketState: Hashable, Sendable, Codable {
     public let bucket: Bucket
     /// How many there are.
     public let capacity: Int
-    /// How many are held by reservations that may still be confirmed.
+    /// How many are held by reservations that may still be confirmed, or whose time is up and nobody has written that down
+    /// yet: the sweeper will, or the next claim that finds too little.
     public let held: Int
     /// How many are sold.
     public let sold: Int

@@ -9,6 +9,14 @@ package enum Fingerprint {
         return String(repeating: "0", count: 32 - padded.count) + padded
     }
 
+    /// For a request with lines, which must be merged and sorted.
+    static func of(_ operation: String, _ cart: Cart, _ fields: [String]) -> String {
+        let lines = cart.lines.flatMap { line in
+            [line.bucket.kind.rawValue, line.bucket.item, line.bucket.label, line.bucket.night, "\(line.quantity)"]
+        }
+        return of(operation, ["\(cart.lines.count)"] + lines + fields)
+    }
+
     package static func digest(of fields: [String]) -> UInt128 {
         var digest = offsetBasis
         for field in fields {

@@ -12,8 +12,11 @@ extension ReservationService {
                     caller: holder, key: $0, operation: operation, fingerprint: Fingerprint.of(operation, ["\(id)"]))
             })
         let start = ContinuousClock.now
-        let outcome = try await asking(operation) { () async throws(StoreError) in
-            try await self.store.resolve(resolution)
+        let ask = { () async throws(StoreError) in try await self.store.resolve(resolution) }
+        var outcome = try await asking(operation, ask)
+        // A late confirmation does not find what others hold whose time is up, either, until that is written down.
+        if case .short(let shortages) = outcome, await reap(shortages.map(\.bucket)) {
+            outcome = try await asking(operation, ask)
         }
         return try reservation(from: outcome, operation, since: start)
     }
@@ -68,10 +71,25 @@ extension ReservationService {
 
     private static let maximumQuestions = 4
 
+    /// Ends holds on these buckets whose time is up. Whether there were any; when the store cannot say, none.
+    func reap(_ buckets: [Bucket]) async -> Bool {
+        do throws(StoreError) {
+            let ended = try await store.expire(buckets, limit: Self.sweepBatch)
+            observer.expired(ended.count)
+            return !ended.isEmpty
+        } catch {
+            return false
+        }
+    }
+
     func check(holder: String, key: String?) throws(ReservationError) {
         let limit = configuration.limits.textLength
         try check(holder, "/holder", "The holder", limit)
         if let key { try check(key, "/key", "The idempotency key", limit) }
+    }
+
+    func check(item: String) throws(ReservationError) {
+        if let flaw = Bucket.counted(item).flaw { throw .invalid("/item", flaw) }
     }
 
     private func check(_ text: String, _ pointer: String, _ name: String, _ limit: Int) throws(ReservationError) {

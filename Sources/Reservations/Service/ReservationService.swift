@@ -40,6 +40,7 @@ public final class ReservationService: Service, Sendable {
     ///   - holder: whose it will be: 1 to ``ReservationLimits/textLength`` bytes.
     ///   - ttl: for how long, within the limits; ``Configuration/hold`` by default.
     ///   - key: names this request among the holder's: repeated with it, the request answers what it did the first time.
+    /// - Returns: the reservation as it stands: `held`, unless the key was used before and something has happened since.
     /// - Throws: ``ReservationError``: out of stock, seats taken, too many holds, busy, a key that is used otherwise, or a
     ///   request that makes no sense.
     public func reserve(
@@ -48,9 +49,10 @@ public final class ReservationService: Service, Sendable {
         let limits = configuration.limits
         let cart = try Cart(merging: lines, limits: limits)
         try check(holder: holder, key: key)
+        // What was asked, not what the default is: a request may be repeated after the default was changed.
+        let fingerprint = Fingerprint.of("reserve", cart, ["\(ttl, default: "default")"])
         let ttl = ttl ?? configuration.hold
         try check(hold: ttl)
-        let fingerprint = Fingerprint.of("reserve", cart.lines.map { "\($0.bucket)*\($0.quantity)" } + ["\(ttl)"])
         let claim = Claim(
             id: .make(), holder: holder, cart: cart, ttl: ttl, totalHold: limits.maximumTotalHold,
             maximumLiveHolds: limits.liveHoldsPerHolder,
@@ -87,9 +89,9 @@ public final class ReservationService: Service, Sendable {
         _ id: ReservationID, for holder: String, ttl: Duration? = nil, key: String? = nil
     ) async throws(ReservationError) -> Reservation {
         try check(holder: holder, key: key)
+        let fingerprint = Fingerprint.of("extend", ["\(id)", "\(ttl, default: "default")"])
         let ttl = ttl ?? configuration.hold
         try check(hold: ttl)
-        let fingerprint = Fingerprint.of("extend", ["\(id)", "\(ttl)"])
         let start = ContinuousClock.now
         let change = HoldExtension(
             id: id, holder: holder, ttl: ttl,
@@ -102,6 +104,7 @@ public final class ReservationService: Service, Sendable {
     ///
     /// - Throws: ``ReservationError/Code/notFound``, also for somebody else's.
     public func status(_ id: ReservationID, for holder: String) async throws(ReservationError) -> Reservation {
+        try check(holder: holder, key: nil)
         let found = try await asking("status") { () async throws(StoreError) in
             try await self.store.reservation(id, holder: holder)
         }
@@ -113,6 +116,8 @@ public final class ReservationService: Service, Sendable {
     public func availability(
         of item: String, after last: Bucket? = nil, limit: Int = 1_000
     ) async throws(ReservationError) -> [BucketState] {
+        try check(item: item)
+        if let flaw = last?.flaw { throw .invalid("/after", flaw) }
         let limit = min(max(limit, 1), 10_000)
         return try await asking("availability") { () async throws(StoreError) in
             try await self.store.states(ofItem: item, after: last, limit: limit)
@@ -137,7 +142,7 @@ public final class ReservationService: Service, Sendable {
         // Without a key of the caller's it gets one of ours: a repetition after a lost answer must not add twice.
         let request = RequestKey(
             caller: actor, key: key ?? "restock-\(ReservationID.make())", operation: "restock",
-            fingerprint: Fingerprint.of("restock", ["\(bucket)", "\(delta)"]))
+            fingerprint: Fingerprint.of("restock", Cart(trusted: [Line(bucket, quantity: delta)]), []))
         let change = StockChange(bucket: bucket, delta: delta, actor: actor, request: request)
         let outcome = try await asking("restock") { () async throws(StoreError) in try await self.store.restock(change)
         }
@@ -164,6 +169,7 @@ public final class ReservationService: Service, Sendable {
     public func ledger(
         ofItem item: String? = nil, after sequence: Int64 = 0, limit: Int = 1_000
     ) async throws(ReservationError) -> [LedgerEntry] {
+        if let item { try check(item: item) }
         let limit = min(max(limit, 1), 10_000)
         return try await asking("ledger") { () async throws(StoreError) in
             try await self.store.ledger(ofItem: item, after: sequence, limit: limit)

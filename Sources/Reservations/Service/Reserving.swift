@@ -24,7 +24,7 @@ struct Reserving {
             case .success(.short(let shortages)) where !hasReaped:
                 // Holds whose time is up may still be counted: availability never waits for the sweeper.
                 hasReaped = true
-                if await reap(shortages.map(\.bucket)) { continue }
+                if await service.reap(shortages.map(\.bucket)) { continue }
             case .failure(let error) where error.effect == .unknown || isUnknown:
                 isUnknown = true
                 // The claim's id finds what the first try has done.
@@ -38,16 +38,6 @@ struct Reserving {
     }
 
     private static let maximumAttempts = 5
-
-    private func reap(_ buckets: [Bucket]) async -> Bool {
-        do throws(StoreError) {
-            let ended = try await service.store.expire(buckets, limit: ReservationService.sweepBatch)
-            service.observer.expired(ended.count)
-            return !ended.isEmpty
-        } catch {
-            return false
-        }
-    }
 
     private func answer(
         _ outcome: Result<ClaimOutcome, StoreError>, attempts: Int, since start: ContinuousClock.Instant

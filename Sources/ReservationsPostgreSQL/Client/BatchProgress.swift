@@ -11,9 +11,8 @@ struct BatchProgress {
     }
 
     enum Event {
+        /// A step has succeeded, with or without rows.
         case rows(Rows)
-        /// A step without rows has succeeded.
-        case done(affected: Int)
         case failed(DatabaseError)
         /// Skipped because of an earlier error.
         case skipped
@@ -51,7 +50,6 @@ struct BatchProgress {
         guard position < steps.count else { return .confused }
         switch event {
         case .rows(let rows): return answer(rows)
-        case .done(let affected): return answer(Rows(columnCount: 0, values: [], affected: affected))
         case .failed(let error):
             // The first reason is the reason.
             if self.error == nil { self.error = error }

@@ -30,7 +30,7 @@ package struct ClientConfiguration: Sendable {
     }
 
     /// How long a batch may take, by our clock: the server comes first, unless it or the network hangs.
-    var answerTimeout: Duration { statementTimeout + .seconds(1) }
+    var answerTimeout: Duration { statementTimeout + .seconds(5) }
 
     var limits: PoolLimits {
         PoolLimits(

@@ -63,7 +63,10 @@ enum LibPQ {
         let status = PQresultStatus(result)
         switch status {
         case PGRES_TUPLES_OK: return .rows(rows(of: result))
-        case PGRES_COMMAND_OK, PGRES_EMPTY_QUERY: return .done(affected: affected(result))
+        case PGRES_COMMAND_OK, PGRES_EMPTY_QUERY:
+            var rows = Rows(columnCount: 0, values: [], affected: affected(result))
+            rows.isRollback = text(PQcmdStatus(result)) == "ROLLBACK"
+            return .rows(rows)
         case PGRES_PIPELINE_SYNC: return .synchronized
         case PGRES_PIPELINE_ABORTED: return .skipped
         case PGRES_FATAL_ERROR: return .failed(error(of: result))

@@ -53,6 +53,7 @@ package actor PostgreSQLClient {
         _ statements: [Statement], mayCommit: Bool, timeout: Duration? = nil
     ) async throws(DatabaseError) -> [Rows] {
         let timeout = timeout ?? configuration.answerTimeout
+        try Self.check(statements)
         return try await perform { pool, call, completion in
             pool.perform(statements, mayCommit: mayCommit, timeout: timeout, call, completion)
         }
@@ -111,10 +112,17 @@ package actor PostgreSQLClient {
         pool.release(id)
     }
 
+    private static func check(_ statements: [Statement]) throws(DatabaseError) {
+        guard !statements.contains(where: \.holdsZeroByte) else {
+            throw DatabaseError(.failed, "A text with a zero byte cannot be stored.")
+        }
+    }
+
     fileprivate func run(
         _ statements: [Statement], on id: PoolMachine.ConnectionID, mayCommit: Bool, timeout: Duration
     ) async throws(DatabaseError) -> [Rows] {
-        try await perform { pool, call, completion in
+        try Self.check(statements)
+        return try await perform { pool, call, completion in
             let deadline = ContinuousClock.now + timeout
             pool.run(
                 Batch(statements: statements, mayCommit: mayCommit, deadline: deadline, completion: completion), on: id,
@@ -207,6 +215,10 @@ package struct Transaction: Sendable {
 
     /// A connection that breaks from here on leaves the effect unknown.
     fileprivate func commit() async throws(DatabaseError) {
-        _ = try await client.run([Statement("COMMIT")], on: connection, mayCommit: true, timeout: timeout)
+        let results = try await client.run([Statement("COMMIT")], on: connection, mayCommit: true, timeout: timeout)
+        // The server's answer to a `COMMIT` after an error is no error.
+        guard results.last?.isRollback == false else {
+            throw DatabaseError(.failed, "The transaction was rolled back, for one of its statements had failed.")
+        }
     }
 }

@@ -1,6 +1,14 @@
 import CLibPQ
 import Reactor
 
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 /// What a session runs in one round trip.
 struct Batch {
     let statements: [Statement]
@@ -31,6 +39,7 @@ final class Session: ReadinessHandler {
     private let location: String
     /// What is run on every new connection.
     private let setup: Statement
+    /// For tests. Called on the Reactor, where no user's code may run: nobody else's notices are wanted.
     private let onNotice: ((String) -> Void)?
     private var state = State.new
     private var connection: OpaquePointer?
@@ -66,20 +75,6 @@ final class Session: ReadinessHandler {
         guard case .idle = state, cancellation == nil, let connection else { return false }
         return PQtransactionStatus(connection) == PQTRANS_IDLE && PQstatus(connection) == CONNECTION_OK
     }
-
-    /// Whether it is inside a transaction and can go on.
-    var isInTransaction: Bool {
-        guard case .idle = state, cancellation == nil, let connection else { return false }
-        let status = PQtransactionStatus(connection)
-        return status == PQTRANS_INTRANS || status == PQTRANS_INERROR
-    }
-
-    var isClosed: Bool {
-        if case .closed = state { true } else { false }
-    }
-
-    /// The server's process, for tests.
-    var serverProcess: Int { connection.map { Int(PQbackendPID($0)) } ?? 0 }
 
     // MARK: Connecting
 
@@ -157,13 +152,10 @@ final class Session: ReadinessHandler {
 
     // MARK: Running
 
-    /// Sends a batch, and tells its completion what came of it. Only when ``isReady`` or ``isInTransaction``.
+    /// Sends a batch, and tells its completion what came of it. One at a time.
     func run(_ batch: Batch) {
         guard let connection, case .idle = state, cancellation == nil else {
             return batch.completion(.failure(DatabaseError(.connectionLost, "The connection to PostgreSQL was lost.")))
-        }
-        guard !batch.statements.contains(where: \.holdsZeroByte) else {
-            return batch.completion(.failure(DatabaseError(.failed, "A text with a zero byte cannot be stored.")))
         }
         var steps: [BatchProgress.Step] = []
         let isSent = batch.statements.allSatisfy { send($0, on: connection, &steps) } && PQpipelineSync(connection) == 1
@@ -365,6 +357,11 @@ extension Session {
 
         /// Blocks. Whether it succeeded shows in the batch.
         func send() {
+            // A server that closes first must cost an error code, and not the process: libpq forgets that here.
+            var signals = sigset_t()
+            sigemptyset(&signals)
+            sigaddset(&signals, SIGPIPE)
+            pthread_sigmask(SIG_BLOCK, &signals, nil)
             var complaint = [CChar](repeating: 0, count: 256)
             PQcancel(request, &complaint, CInt(complaint.count))
             PQfreeCancel(request)

@@ -49,6 +49,14 @@ package struct Rows: Sendable, Hashable {
     package let values: [String?]
     /// How many rows were changed or read, as far as the command tells.
     package let affected: Int
+    /// Whether it ended a transaction by a rollback: also what a `COMMIT` comes to after an error.
+    package var isRollback = false
+
+    package init(columnCount: Int, values: [String?], affected: Int) {
+        self.columnCount = columnCount
+        self.values = values
+        self.affected = affected
+    }
 
     package var count: Int { columnCount == 0 ? 0 : values.count / columnCount }
 

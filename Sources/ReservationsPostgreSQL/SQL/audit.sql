@@ -46,6 +46,12 @@ CREATE FUNCTION audit(p_grace interval, p_limit bigint) RETURNS TABLE (rule text
     SELECT 'lines', format('Reservation %s has no lines.', r.id)
     FROM reservation r WHERE NOT EXISTS (SELECT FROM reservation_line l WHERE l.reservation_id = r.id)
     UNION ALL
+    SELECT 'lines', format('Reservation %s has a line of a bucket that is not there.', l.reservation_id)
+    FROM reservation_line l WHERE NOT EXISTS (SELECT FROM bucket b WHERE b.id = l.bucket_id)
+    UNION ALL
+    SELECT 'ledger', format('Entry %s is of a bucket that is not there.', e.sequence)
+    FROM ledger e WHERE NOT EXISTS (SELECT FROM bucket b WHERE b.id = e.bucket_id)
+    UNION ALL
     SELECT 'overdue', format('Reservation %s should have expired at %s.', r.id, r.expires_at)
     FROM reservation r WHERE r.state = 'held' AND r.expires_at < now() - p_grace
     UNION ALL

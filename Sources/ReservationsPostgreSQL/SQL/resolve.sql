@@ -41,20 +41,19 @@ CREATE FUNCTION resolve(
     OUT outcome text, OUT answer text
 ) LANGUAGE plpgsql AS $$
 DECLARE
+    known record;
     found_id uuid := p_id;
     row_found reservation;
     was text;
     target text := CASE p_kind WHEN 'confirm' THEN 'confirmed' WHEN 'cancel' THEN 'cancelled' ELSE 'returned' END;
 BEGIN
     IF p_key IS NOT NULL THEN
-        SELECT r.outcome, r.reservation_answer INTO outcome, found_id
-        FROM begin_request(p_caller, p_key, p_operation, p_fingerprint, p_id, NULL) r;
-        IF outcome <> 'new' THEN
-            outcome := CASE outcome WHEN 'replayed' THEN 'repeated' ELSE outcome END;
-            answer := reservation_json(found_id);
+        known := begin_request(p_caller, p_key, p_operation, p_fingerprint, p_id, NULL);
+        IF known.outcome <> 'new' THEN
+            outcome := CASE known.outcome WHEN 'replayed' THEN 'repeated' ELSE known.outcome END;
+            answer := reservation_json(known.reservation_answer);
             RETURN;
         END IF;
-        found_id := p_id;
     END IF;
     SELECT * INTO row_found FROM reservation r
     WHERE r.id = p_id AND (p_holder IS NULL OR r.holder = p_holder) FOR NO KEY UPDATE;
@@ -144,15 +143,14 @@ CREATE FUNCTION extend(
     OUT outcome text, OUT answer text
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    found_id uuid := p_id;
+    known record;
     row_found reservation;
 BEGIN
     IF p_key IS NOT NULL THEN
-        SELECT r.outcome, r.reservation_answer INTO outcome, found_id
-        FROM begin_request(p_caller, p_key, p_operation, p_fingerprint, p_id, NULL) r;
-        IF outcome <> 'new' THEN
-            outcome := CASE outcome WHEN 'replayed' THEN 'repeated' ELSE outcome END;
-            answer := reservation_json(found_id);
+        known := begin_request(p_caller, p_key, p_operation, p_fingerprint, p_id, NULL);
+        IF known.outcome <> 'new' THEN
+            outcome := CASE known.outcome WHEN 'replayed' THEN 'repeated' ELSE known.outcome END;
+            answer := reservation_json(known.reservation_answer);
             RETURN;
         END IF;
     END IF;

@@ -39,7 +39,7 @@ CREATE INDEX reservation_holds_of ON reservation (holder) WHERE state = 'held';
 -- Held, then sold, then ended, or ended at once.
 CREATE TABLE reservation_line (
     reservation_id uuid NOT NULL REFERENCES reservation,
-    bucket_id bigint NOT NULL REFERENCES bucket,
+    bucket_id bigint NOT NULL,
     quantity bigint NOT NULL CHECK (quantity > 0),
     exclusive boolean NOT NULL,
     state text COLLATE "C" NOT NULL DEFAULT 'held' CHECK (state IN ('held', 'sold', 'ended')),
@@ -54,7 +54,7 @@ CREATE INDEX reservation_line_held ON reservation_line (bucket_id) WHERE state =
 
 CREATE TABLE ledger (
     sequence bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    bucket_id bigint NOT NULL REFERENCES bucket,
+    bucket_id bigint NOT NULL,
     reservation_id uuid REFERENCES reservation,
     phase smallint NOT NULL,
     kind text COLLATE "C" NOT NULL CHECK (kind IN ('stock', 'hold', 'confirm', 'cancel', 'expire', 'return')),
@@ -97,6 +97,18 @@ BEGIN
         USING ERRCODE = 'restrict_violation', CONSTRAINT = TG_NAME;
 END
 $$;
+
+-- In place of foreign keys to buckets: those lock the bucket's row for each line and entry, and on a row that many want, each
+-- such lock makes another list of lockers (a MultiXact), which halves what one item can sell. So buckets are never deleted nor
+-- renamed, and the audit looks for lines and entries of buckets that never were.
+CREATE TRIGGER bucket_stays BEFORE DELETE ON bucket
+    FOR EACH ROW EXECUTE FUNCTION refuse_change('lines and the ledger refer to it');
+
+CREATE TRIGGER buckets_stay BEFORE TRUNCATE ON bucket
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('lines and the ledger refer to it');
+
+CREATE TRIGGER bucket_keeps_its_name BEFORE UPDATE OF id, item, kind, label, night ON bucket
+    FOR EACH ROW EXECUTE FUNCTION refuse_change('lines and the ledger refer to it');
 
 CREATE TRIGGER ledger_is_append_only BEFORE UPDATE OR DELETE ON ledger
     FOR EACH ROW EXECUTE FUNCTION refuse_change('the ledger is only added to');

@@ -20,12 +20,16 @@ let package = Package(
     products: [
         .library(name: "RedisLocks", targets: ["RedisLocks"]),
         .library(name: "RedisLocksTesting", targets: ["RedisLocksTesting"]),
+        .library(name: "Reservations", targets: ["Reservations"]),
+        .library(name: "ReservationsPostgreSQL", targets: ["ReservationsPostgreSQL"]),
+        .library(name: "ReservationsSQLite", targets: ["ReservationsSQLite"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     ],
     targets: [
@@ -65,6 +69,15 @@ let package = Package(
             name: "RedisLocksTesting",
             dependencies: ["Hiredis", "Reactor", "RedisLocks", .product(name: "Logging", package: "swift-log")]
         ),
+        .target(
+            name: "Reservations",
+            dependencies: [
+                "RedisLocks",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
 
         .target(
             name: "TestSupport", dependencies: ["Reactor", "Hiredis"], path: "Tests/TestSupport", exclude: ["ClockShim"]
@@ -78,6 +91,10 @@ let package = Package(
             ],
             path: "Tests/LockWorker"
         ),
+            name: "ReservationStoreConformance",
+            dependencies: ["RedisLocks", "Reservations"],
+            path: "Tests/ReservationStoreConformance"
+        ),
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"]),
         .testTarget(name: "ReactorTests", dependencies: ["Reactor", "TestSupport"]),
         .testTarget(name: "HiredisTests", dependencies: ["Hiredis", "TestSupport"]),
@@ -90,6 +107,15 @@ let package = Package(
             name: "SimulationTests", dependencies: ["Reactor", "RedisLocks", "RedisLocksTesting", "TestSupport"],
             exclude: ["corpus.txt"]),
         .testTarget(
+            name: "ReservationsTests",
+            dependencies: [
+                "RedisLocks", "RedisLocksTesting", "ReservationStoreConformance", "Reservations", "TestSupport",
+                .product(name: "InMemoryLogging", package: "swift-log"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
+        .testTarget(
             name: "IntegrationTests",
             dependencies: [
                 "Hiredis", "RedisLocks", "RedisLocksTesting", "TestSupport", "lock-worker",
@@ -99,6 +125,55 @@ let package = Package(
             ],
             exclude: ["Quorum/README.md"]
         ),
+
+        .target(
+            name: "ReservationsSQLite",
+            dependencies: [
+                "Reservations",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            resources: [.embedInCode("SQL")]
+        ),
+        .testTarget(
+            name: "ReservationsSQLiteTests",
+            dependencies: [
+                "RedisLocks", "RedisLocksTesting", "ReservationStoreConformance", "Reservations", "ReservationsSQLite",
+                "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ]
+        ),
+
+        // Found by its folder, as hiredis is.
+        .systemLibrary(
+            name: "CLibPQ",
+            providers: [.apt(["libpq-dev"]), .brew(["libpq"])]
+        ),
+        .target(
+            name: "ReservationsPostgreSQL",
+            dependencies: [
+                "CLibPQ", "Reactor", "Reservations",
+                .product(name: "DequeModule", package: "swift-collections"),
+            ],
+            resources: [.embedInCode("SQL")]
+        ),
+        .testTarget(
+            name: "ReservationsPostgreSQLTests",
+            dependencies: [
+                "Reactor", "RedisLocks", "RedisLocksTesting", "ReservationStoreConformance", "Reservations",
+                "ReservationsPostgreSQL", "TestSupport",
+            ]
+        ),
+
+        // What tests start as processes of their own, and kill; torture and comparison of the strategies. Not a product.
+        .executableTarget(
+            name: "reservation-worker",
+            dependencies: [
+                "RedisLocks", "Reservations", "ReservationsPostgreSQL", "ReservationsSQLite", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            path: "Tests/ReservationWorker"
+        ),
+        .testTarget(name: "TortureTests", dependencies: ["TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

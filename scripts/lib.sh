@@ -42,7 +42,8 @@ require_swift() {
     esac
 }
 
-# require_packages NAME...: of redis-server, hiredis, shellcheck, python, spin, cc. Installs what is missing and says so.
+# require_packages NAME...: of redis-server, hiredis, sqlite, libpq, postgresql, shellcheck, python, spin, cc. Installs what is
+# missing and says so.
 require_packages() {
     local name missing=() formulae=()
     for name in "$@"; do
@@ -57,6 +58,25 @@ require_packages() {
                     -f /usr/local/include/hiredis/async.h ]] && continue
                 missing+=(libhiredis-dev)
                 formulae+=(hiredis)
+                ;;
+            sqlite)
+                [[ -f /usr/include/sqlite3.h || $(uname) == Darwin ]] && continue
+                missing+=(libsqlite3-dev)
+                formulae+=(sqlite)
+                ;;
+            libpq)
+                [[ -f /usr/include/postgresql/libpq-fe.h || -f /opt/homebrew/include/libpq-fe.h ||
+                    -f /usr/local/include/libpq-fe.h ]] && continue
+                missing+=(libpq-dev)
+                formulae+=(libpq)
+                ;;
+            postgresql)
+                # The server's programs, which Debian keeps out of the PATH.
+                if command -v initdb >/dev/null && command -v postgres >/dev/null; then continue; fi
+                compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null && continue
+                compgen -G '/opt/homebrew/opt/postgresql*/bin/postgres' >/dev/null && continue
+                missing+=(postgresql)
+                formulae+=(postgresql)
                 ;;
             shellcheck)
                 command -v shellcheck >/dev/null && continue

@@ -28,6 +28,7 @@ final class ProcessSupervisor: Sendable {
     private static let script = """
         trap '' INT HUP TERM QUIT
         folder=$1
+        last=$2
         pid=
         while read -r word rest; do
             case $word in
@@ -46,6 +47,10 @@ final class ProcessSupervisor: Sendable {
                 echo "$?"
                 pid=
                 ;;
+            CHILDREN)
+                pkill -"$rest" -P "$pid"
+                echo "$?"
+                ;;
             *)
                 kill -s "$word" "$pid"
                 echo "$?"
@@ -53,14 +58,19 @@ final class ProcessSupervisor: Sendable {
             esac
         done
         if [ -n "$pid" ]; then
-            kill -s KILL "$pid"
+            kill -s "$last" "$pid"
+            # A stopped process hears of it only when it is woken.
+            kill -s CONT "$pid"
             wait "$pid"
         fi
         rm -rf "$folder"
         """
 
-    /// - Parameter folder: belongs to the supervisor from here on. It is removed in the end.
-    init(folder: String) throws(TestSupportError) {
+    /// - Parameters:
+    ///   - folder: belongs to the supervisor from here on. It is removed in the end.
+    ///   - lastSignal: what ends the program in the end. `KILL`, unless the program must clean up behind itself, and can be
+    ///     trusted to do so at once.
+    init(folder: String, lastSignal: String = "KILL") throws(TestSupportError) {
         self.folder = folder
         guard mkfifo("\(folder)/lifeline", 0o600) == 0 else { throw .system("mkfifo") }
         var ends: [CInt] = [-1, -1]
@@ -68,7 +78,8 @@ final class ProcessSupervisor: Sendable {
         for end in ends { POSIX.harden(end) }
         defer { close_(ends[1]) }
         do {
-            let shell = try Self.spawnShell(arguments: ["sh", "-c", Self.script, "sh", folder], stream: ends[1])
+            let shell = try Self.spawnShell(
+                arguments: ["sh", "-c", Self.script, "sh", folder, lastSignal], stream: ends[1])
             state = Mutex(State(control: ends[0], shell: shell))
         } catch {
             close_(ends[0])
@@ -99,6 +110,14 @@ final class ProcessSupervisor: Sendable {
         try state.withLock { state throws(TestSupportError) in
             guard state.child != 0 else { throw TestSupportError("No program runs that could get SIG\(name).") }
             _ = try Self.ask(name, state.control)
+        }
+    }
+
+    /// Sends a signal to the program's children, if it has any.
+    func signalChildren(_ name: String) throws(TestSupportError) {
+        try state.withLock { state throws(TestSupportError) in
+            guard state.child != 0 else { throw TestSupportError("No program runs that could have children.") }
+            _ = try Self.ask("CHILDREN \(name)", state.control)
         }
     }
 

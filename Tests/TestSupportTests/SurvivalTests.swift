@@ -72,4 +72,37 @@ struct SurvivalTests {
             }
         }
     #endif
+    @Test("no PostgreSQL survives a test process that was killed by SIGKILL, although its sessions stand still")
+    func killedParentOfPostgreSQL() async throws {
+        try await withTemporaryDirectory { folder in
+            let note = "\(folder)/note"
+            await #expect(processExitsWith: .signal(SIGKILL)) { [note = note as String] in
+                let cluster = try PostgreSQLTestCluster()
+                try cluster.pause()
+                try writeText("\(cluster.processIdentifier) \(cluster.folder)", to: note)
+                withExtendedLifetime(cluster) { _ = kill(getpid(), SIGKILL) }
+            }
+            let words = try readText(note).split(separator: " ")
+            let pid = try #require(words.first.flatMap { pid_t($0) })
+            let path = try String(#require(words.last))
+            try await waitUntil("server \(pid) is gone") { !processExists(pid) }
+            try await waitUntil("folder \(path) is gone") { access(path, F_OK) != 0 }
+        }
+    }
+
+    @Test("PostgreSQL restarts on its port with what was committed, and is gone after cleaning up")
+    func postgreSQLLife() async throws {
+        let cluster = try await PostgreSQLTestCluster.started()
+        let (pid, port) = (cluster.processIdentifier, cluster.port)
+        #expect(processExists(pid))
+        try cluster.terminate()
+        #expect(cluster.processIdentifier == 0)
+        try cluster.restart()
+        #expect(cluster.port == port)
+        #expect(cluster.log.contains("ready to accept connections"))
+        cluster.cleanUp()
+        cluster.cleanUp()
+        #expect(!processExists(pid))
+        #expect(access(cluster.folder, F_OK) != 0)
+    }
 }

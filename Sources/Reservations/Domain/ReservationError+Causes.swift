@@ -1,0 +1,106 @@
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+extension Shortage {
+    /// What a buyer is told.
+    var shortfall: ReservationError.Shortfall {
+        ReservationError.Shortfall(
+            bucket: bucket, requested: requested, available: state?.available ?? 0, heldByOthers: heldByOthers,
+            heldByHolder: heldByHolder, nextReleaseAt: nextReleaseAt,
+            nextReleaseIn: nextReleaseAt.map { .seconds(max(0, $0.timeIntervalSince(asOf))) })
+    }
+}
+
+extension ReservationError {
+    package static func invalid(_ pointer: String, _ detail: String) -> ReservationError {
+        ReservationError(.invalidRequest([Flaw(pointer: pointer, detail: detail)]), detail)
+    }
+
+    static func busy(attempts: Int, strategy: String) -> ReservationError {
+        ReservationError(
+            .busy(attempts: attempts, strategy: strategy),
+            "Too many want the same at this moment: given up after \(attempts) attempt(s) with \(strategy).",
+            retryAfter: RetryAdvice.busy(attempts: attempts), attempts: attempts)
+    }
+
+    static func aboveMaximum(_ bucket: Bucket) -> ReservationError {
+        .invalid("/delta", "The capacity of \(bucket) can be from 0 to \(bucket.maximumCapacity).")
+    }
+
+    static var notFound: ReservationError {
+        ReservationError(.notFound, "There is no such reservation.")
+    }
+
+    static func keyProblem(_ problem: KeyProblem) -> ReservationError {
+        switch problem {
+        case .reused:
+            ReservationError(.idempotencyKeyReused, "The idempotency key was used for another request.")
+        case .inProgress:
+            ReservationError(
+                .idempotencyInProgress, "A request with this idempotency key is being worked on.",
+                retryAfter: RetryAdvice.inProgress())
+        }
+    }
+
+    /// - Parameters:
+    ///   - shortages: at least one.
+    ///   - alternatives: free seats, when seats are short.
+    static func shortage(
+        _ shortages: [Shortage], alternatives: [Bucket] = [], attempts: Int
+    ) -> ReservationError {
+        if let unknown = shortages.first(where: { $0.state == nil }) {
+            return ReservationError(
+                .unknownBucket(unknown.bucket), "\(unknown.bucket) has never been stocked.", attempts: attempts)
+        }
+        if shortages.allSatisfy({ $0.bucket.kind == .seat }) {
+            let taken = shortages.map(\.bucket)
+            return ReservationError(
+                .seatUnavailable(
+                    conflicts: taken, yours: shortages.filter { $0.heldByHolder > 0 }.map(\.bucket),
+                    alternatives: alternatives),
+                "Taken: " + taken.map(\.description).joined(separator: ", ") + ".", attempts: attempts)
+        }
+        let numbers = shortages.map(\.shortfall).map {
+            "\($0.bucket): \($0.requested) asked for, \($0.available) left, \($0.heldByOthers) held by others"
+        }
+        return ReservationError(
+            .outOfStock(shortages.map(\.shortfall)), numbers.joined(separator: "; ") + ".",
+            retryAfter: RetryAdvice.outOfStock(shortages), attempts: attempts)
+    }
+
+    /// - Parameter reservation: as it is; its state forbids what was asked.
+    static func conflict(_ reservation: Reservation, _ operation: String) -> ReservationError {
+        let time = reservation.resolvedAt ?? reservation.expiresAt
+        let (code, message): (Code, String) =
+            switch reservation.state {
+            case .held: (.notConfirmed, "is not confirmed yet")
+            case .confirmed: (.alreadyConfirmed(at: time), "is confirmed already")
+            case .cancelled: (.alreadyCancelled(at: time), "was cancelled before")
+            case .expired: (.holdExpired(at: time), "was not confirmed in time")
+            case .returned: (.alreadyReturned(at: time), "was returned before")
+            }
+        return ReservationError(code, "Reservation \(reservation.id) \(message): \(operation) is not possible.")
+    }
+
+    /// What a store could not do.
+    init(_ error: StoreError, attempts: Int, strategy: String) {
+        if error.effect == .unknown {
+            self.init(
+                .outcomeUnknown, error.message, retryAfter: RetryAdvice.busy(attempts: attempts), attempts: attempts)
+            return
+        }
+        switch error.code {
+        case .busy, .unavailable:
+            self.init(
+                .busy(attempts: attempts, strategy: strategy), error.message,
+                retryAfter: RetryAdvice.busy(attempts: attempts), attempts: attempts)
+        case .cancelled: self.init(.cancelled, error.message, attempts: attempts)
+        case .closed: self.init(.closed, error.message, attempts: attempts)
+        case .misconfigured: self.init(.misconfigured, error.message, attempts: attempts)
+        case .refusedByConstraint, .failed: self.init(.failed, error.message, attempts: attempts)
+        }
+    }
+}

@@ -1,0 +1,69 @@
+/// How a claim is brought to the store: what is read before, what is locked, how often it is tried.
+///
+/// No strategy can oversell, and all may be used on the same buckets at the same time: the store's rows decide. They differ
+/// in what they cost and whom they serve first; see <doc:ChoosingAStrategy>.
+public protocol ReservationStrategy: Sendable {
+    /// A constant word: for metrics, errors and operators.
+    var name: String { get }
+
+    /// Brings the claim to the store.
+    ///
+    /// Must not leave an effect behind that it does not answer with: a claim may be tried again with the same
+    /// ``Claim/id`` after an error whose effect is unknown, and finds what the first has done.
+    func claim(_ claim: Claim, in store: any ReservationStore) async -> StrategyResult
+}
+
+// Where a strategy with a waiting line will go, without breaking anybody: a protocol `QueueingStrategy: ReservationStrategy`
+// adds `enqueue(_: Claim) -> Ticket`, its `claim` waits for the turn of its ticket, and the service gets a second entry,
+// `submit(_:for:key:) -> Outcome` (held or queued), beside `reserve`, which goes on answering a reservation.
+
+/// What a strategy came to.
+public struct StrategyResult: Sendable {
+    /// The store's last word, or why there is none.
+    public let outcome: Result<ClaimOutcome, StoreError>
+    /// How often the store was asked to claim.
+    public var attempts: Int
+    /// How many of them a row refused because a holder with a greater fencing token had been there. Worth an alarm.
+    public var staleFences = 0
+    /// Whether it went on without the distributed lock, for that was not to be had.
+    public var fellBack = false
+
+    /// Makes a result.
+    public init(_ outcome: Result<ClaimOutcome, StoreError>, attempts: Int) {
+        self.outcome = outcome
+        self.attempts = attempts
+    }
+}
+
+extension ReservationStore {
+    /// One try.
+    func attempt(_ claim: Claim, by rule: ClaimRule) async -> Result<ClaimOutcome, StoreError> {
+        do throws(StoreError) {
+            return .success(try await self.claim(claim, by: rule))
+        } catch {
+            return .failure(error)
+        }
+    }
+}
+
+/// How long to wait between tries: full jitter, so that contenders spread out.
+struct RetryDelay: Sendable {
+    var shortest: Duration = .milliseconds(5)
+    var longest: Duration = .milliseconds(200)
+
+    func delay(after attempt: Int) -> Duration {
+        let ceiling = min(shortest * (1 << min(attempt, 16)), longest)
+        let microseconds = max(1, ceiling / .microseconds(1))
+        return .microseconds(Int64.random(in: 1...Int64(microseconds)))
+    }
+
+    /// Returns `false` when the task was cancelled meanwhile.
+    func wait(after attempt: Int) async -> Bool {
+        do {
+            try await Task.sleep(for: delay(after: attempt))
+            return true
+        } catch {
+            return false
+        }
+    }
+}

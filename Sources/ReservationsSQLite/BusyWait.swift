@@ -1,0 +1,55 @@
+import Foundation
+import Synchronization
+
+/// How the writing connection waits for another process's transaction to end: in short naps, until it has waited enough or
+/// nobody wants its answer any more. SQLite's own waiting cannot be ended.
+final class BusyWait: Sendable {
+    /// One transaction that may have to wait.
+    final class Call: Sendable {
+        let deadline: ContinuousClock.Instant?
+        private let isCancelledFlag = Atomic(false)
+
+        init(until deadline: ContinuousClock.Instant?) {
+            self.deadline = deadline
+        }
+
+        func cancel() { isCancelledFlag.store(true, ordering: .relaxed) }
+
+        var isCancelled: Bool { isCancelledFlag.load(ordering: .relaxed) }
+    }
+
+    private struct Current {
+        let call: Call
+        let deadline: ContinuousClock.Instant
+    }
+
+    private let limit: Duration
+    private let current = Mutex<Current?>(nil)
+
+    init(limit: Duration) {
+        self.limit = limit
+    }
+
+    /// The call's turn among those of this process has come.
+    func begin(_ call: Call) {
+        let limit = ContinuousClock.now + limit
+        current.withLock { $0 = Current(call: call, deadline: min(limit, call.deadline ?? limit)) }
+    }
+
+    func end() {
+        current.withLock { $0 = nil }
+    }
+
+    /// Asked by SQLite on the connection's thread, which is nobody else's; `tries` counts from 0.
+    func goesOn(after tries: Int) -> Bool {
+        let current = current.withLock { $0 }
+        guard tries < Self.maximumTries, !(current?.call.isCancelled ?? false) else { return false }
+        if let current, ContinuousClock.now >= current.deadline { return false }
+        // Spread out, so that processes that wait together do not come back together. Short at first: transactions are.
+        Thread.sleep(forTimeInterval: .random(in: 0.0002...min(0.02, 0.001 * Double(tries + 1))))
+        return true
+    }
+
+    /// A limit also where there is no call: while the database is opened.
+    private static let maximumTries = 20_000
+}

@@ -1,0 +1,149 @@
+import Foundation
+import RedisLocks
+import Reservations
+import ReservationsPostgreSQL
+import ReservationsSQLite
+import TestSupport
+
+/// Strategy by store, one hot item and a thousand, beside what `pgbench` reaches with the plain SQL on the same server, in
+/// turns in the same run.
+struct Comparison {
+    private let seconds: Int
+    private let rounds: Int
+    private let reservers: Int
+    private let connections: Int
+    private let hasPgbench: Bool
+
+    init(_ arguments: ArraySlice<String>) throws {
+        let options = try Options(arguments)
+        seconds = try options.number("seconds", 4)
+        rounds = try options.number("rounds", 2)
+        reservers = try options.number("reservers", 32)
+        connections = try options.number("connections", PostgreSQLReservationStore.Configuration().maximumConnections)
+        hasPgbench = options["pgbench"] != "no"
+    }
+
+    /// What is compared, and what it is beside.
+    private struct Contestant {
+        let storeName: String
+        let store: any ReservationStore
+        let strategy: Strategy
+        var bench: Pgbench.Script?
+    }
+
+    /// Returns whether nothing was oversold or lost.
+    func run() async throws -> Bool {
+        var options = PostgreSQLTestCluster.Options()
+        options.isDurable = true
+        return try await PostgreSQLTestCluster.with(options) { cluster in
+            try await RedisTestServer.with { redis in
+                try await withTemporaryDirectory { folder in
+                    var pool = PostgreSQLReservationStore.Configuration()
+                    pool.maximumConnections = connections
+                    let postgres = try PostgreSQLReservationStore(url: cluster.url, configuration: pool)
+                    let sqlite = try await SQLiteReservationStore.open("\(folder)/compare.db")
+                    let locks = try RedisLocks(.node(redis.url))
+                    for store in [postgres, sqlite] as [any ReservationStore] { try await store.migrate() }
+                    let strategies: [(Strategy, Pgbench.Script?)] = [
+                        (.atomic, .atomic), (.pessimistic(), .pessimistic), (.optimistic(), nil), (.locked(locks), nil),
+                    ]
+                    let contestants =
+                        strategies.map {
+                            Contestant(storeName: "postgresql", store: postgres, strategy: $0.0, bench: $0.1)
+                        } + strategies.map { Contestant(storeName: "sqlite", store: sqlite, strategy: $0.0) }
+                    let bench = Pgbench(programs: cluster.programs, url: cluster.socketURL, schema: "reservations")
+                    try await stockBench(postgres)
+                    let isWell = try await compare(contestants, bench)
+                    for store in [postgres, sqlite] as [any ReservationStore] { await store.close() }
+                    await locks.shutdown()
+                    return isWell
+                }
+            }
+        }
+    }
+
+    private func stockBench(_ store: any ReservationStore) async throws {
+        for item in 1...1_000 {
+            _ = try await store.restock(
+                StockChange(bucket: .counted("bench \(item)"), delta: 1_000_000, actor: "stock"))
+        }
+    }
+
+    private func compare(_ contestants: [Contestant], _ bench: Pgbench) async throws -> Bool {
+        say(
+            "\(reservers) reservers in a closed loop, \(rounds) rounds of \(seconds) s each, every hold on the disk; "
+                + "\(connections) connections to PostgreSQL, pgbench \(reservers)")
+        say(
+            Self.row([
+                "store", "items", "strategy", "holds/s", "tries", "p50 ms", "p99 ms", "not held", "oversell", "drift",
+                "sell-out", "pgbench tps", "ratio",
+            ]))
+        var isWell = true
+        for items in [1, 1_000] {
+            var results = [Measurement](repeating: Measurement(), count: contestants.count)
+            var bare = [Double](repeating: 0, count: contestants.count)
+            for round in 0..<rounds {
+                // In turns, so that what else the machine does hits all of them.
+                for (index, contestant) in contestants.enumerated() {
+                    let names = (0..<items).map {
+                        Bucket.counted("\(contestant.strategy.name) \(items) \(round) \($0)")
+                    }
+                    let rush = Rush(
+                        store: contestant.store, strategy: contestant.strategy, items: names, reservers: reservers)
+                    let result = try await rush.run(for: .seconds(seconds), capacity: 1_000_000)
+                    results[index] += result
+                    guard let script = contestant.bench, hasPgbench else { continue }
+                    // About as many as the library made in its time.
+                    let count = max(5, result.latencies.count / reservers)
+                    let tps = try await bench.run(script, items: items, clients: reservers, count: count)
+                    bare[index] += tps / Double(rounds)
+                }
+            }
+            for (index, contestant) in contestants.enumerated() {
+                let soldOut = items == 1 ? try await sellOut(contestant) : nil
+                isWell = isWell && report(contestant, items, results[index], soldOut, bare[index])
+            }
+        }
+        for store in contestants.map(\.store) where isWell {
+            let findings = try await store.audit(grace: .seconds(3_600)).findings
+            for finding in findings { say("BAD \(finding.detail)") }
+            isWell = findings.isEmpty
+        }
+        say(isWell ? "ok" : "FAILED")
+        return isWell
+    }
+
+    private static let scarce = 100
+
+    /// Everybody wants the last hundred.
+    private func sellOut(_ contestant: Contestant) async throws -> Measurement {
+        let bucket = Bucket.counted("\(contestant.strategy.name) scarce")
+        return try await Rush(
+            store: contestant.store, strategy: contestant.strategy, items: [bucket], reservers: reservers
+        ).run(for: .seconds(60), capacity: Self.scarce)
+    }
+
+    private func report(
+        _ contestant: Contestant, _ items: Int, _ result: Measurement, _ soldOut: Measurement?, _ bare: Double
+    ) -> Bool {
+        let number = { (value: Double, digits: Int) in String(format: "%.\(digits)f", value) }
+        let oversold = result.oversold + (soldOut?.oversold ?? 0)
+        let drift = result.drift + (soldOut?.drift ?? 0)
+        say(
+            Self.row([
+                contestant.storeName, "\(items)", contestant.strategy.name, number(result.holdsPerSecond, 0),
+                number(result.attemptsPerSuccess, 2), number(result.percentile(0.5), 1),
+                number(result.percentile(0.99), 1), "\(result.refused.values.reduce(0, +))", "\(oversold)", "\(drift)",
+                soldOut.map { "\($0.latencies.count)/\(Self.scarce)" } ?? "-", bare > 0 ? number(bare, 0) : "-",
+                bare > 0 ? number(result.holdsPerSecond / bare, 2) : "-",
+            ]))
+        return oversold == 0 && drift == 0 && soldOut.map { $0.latencies.count == Self.scarce } ?? true
+    }
+
+    private static func row(_ cells: [String]) -> String {
+        let widths = [10, 5, 11, 7, 5, 6, 7, 8, 8, 5, 8, 11, 5]
+        return zip(cells, widths).map { cell, width in
+            String(repeating: " ", count: max(0, width - cell.count)) + cell
+        }.joined(separator: "  ")
+    }
+}

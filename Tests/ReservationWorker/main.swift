@@ -1,0 +1,31 @@
+import Foundation
+
+// A process that works on a store, for tests that need several, and kill them.
+let arguments = Array(CommandLine.arguments.dropFirst())
+
+switch arguments.first {
+case "open" where arguments.count >= 2:
+    Parent.follow()
+    await SQLiteFile.open(arguments[1], asNobody: arguments.last == "nobody")
+case "hang" where arguments.count == 2:
+    Parent.follow()
+    try await SQLiteFile.hang(arguments[1])
+case "buy" where arguments.count == 4:
+    Parent.follow()
+    try await SQLiteFile.buy(arguments[1], name: arguments[2], items: Int(arguments[3]) ?? 1)
+case "torture-buyer":
+    Parent.follow()
+    try await Buyer(arguments.dropFirst()).run()
+case "torture":
+    exit(try await Torture(arguments.dropFirst()).run() ? 0 : 1)
+case "compare":
+    exit(try await Comparison(arguments.dropFirst()).run() ? 0 : 1)
+default:
+    say(
+        """
+        usage: reservation-worker torture [--seconds N] [--workers N]
+               reservation-worker compare [--seconds N] [--pgbench PATH]
+               (and what tests start: open, hang, buy, torture-buyer)
+        """)
+    exit(64)
+}

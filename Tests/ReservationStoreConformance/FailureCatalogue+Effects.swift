@@ -118,7 +118,7 @@ extension StoreConformance {
                 try await service.reserve([Line(shirt)], for: "bob", key: "double click")
             }
         }
-        let ids = Set(duplicates.compactMap(\.held?.id))
+        let ids = Set(duplicates.compactMap { $0.held?.id })
         try same(ids.count, 1, "Reservations of a double click")
         for case .failure(let error) in duplicates {
             try same(error.code, .idempotencyInProgress, "A duplicate's refusal")

@@ -91,6 +91,7 @@ let package = Package(
             ],
             path: "Tests/LockWorker"
         ),
+        .target(
             name: "ReservationStoreConformance",
             dependencies: ["RedisLocks", "Reservations"],
             path: "Tests/ReservationStoreConformance"

@@ -72,6 +72,7 @@ struct SurvivalTests {
             }
         }
     #endif
+
     @Test("no PostgreSQL survives a test process that was killed by SIGKILL, although its sessions stand still")
     func killedParentOfPostgreSQL() async throws {
         try await withTemporaryDirectory { folder in

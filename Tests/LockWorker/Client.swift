@@ -16,7 +16,10 @@ struct Client {
         name = try arguments.string("client")
         names = arguments.all("name")
         let isDurable = arguments.isSet("durable")
-        nodes = .redlock(arguments.all("node").map { LockNodes.Node($0, isDurable: isDurable) })
+        let urls = arguments.all("node")
+        nodes =
+            urls.count == 1
+            ? .node(urls[0], isDurable: isDurable) : .redlock(urls.map { LockNodes.Node($0, isDurable: isDurable) })
         var configuration = RedisLocks.Configuration()
         configuration.ttl = try arguments.milliseconds("ttl", default: 2000)
         configuration.maximumTTL = try arguments.milliseconds("maximum-ttl", default: 2000)

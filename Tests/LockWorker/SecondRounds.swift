@@ -26,7 +26,9 @@
                     let acquires = try await measure(quorum)
                     let rounds = metrics.value("redis_locks_confirm_rounds_total") - before
                     let share = (Double(rounds) * 10_000 / Double(acquires)).rounded() / 100
-                    print("skew \(skew) ms: \(acquires) acquires, \(rounds) second rounds, \(share) %")
+                    print(
+                        "skew \(skew) ms: \(acquires) acquires, \(rounds) rounds of CONFIRM, \(share) for each 100 acquires"
+                    )
                 }
             }
         }

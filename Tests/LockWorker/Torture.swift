@@ -48,8 +48,8 @@ struct TorturePhase {
 
     /// Short, so that pauses outlast it; a wiped node abstains for 4.02 s.
     static let ttl: Duration = .seconds(2)
-    private static let nodeTimeout: Duration = .milliseconds(300)
-    private var budget: Duration { kind == .majority ? .seconds(2) : .seconds(5) }
+    static let nodeTimeout: Duration = .milliseconds(300)
+    var budget: Duration { kind == .majority ? .seconds(2) : .seconds(5) }
 
     func run() async throws -> TortureReport {
         var server = RedisTestServer.Options()
@@ -76,8 +76,20 @@ struct TorturePhase {
         }
         var report = TortureReport(phase: self, faults: nemesis.counts, outages: nemesis.outages)
         report.counter = Int(try store.command("GET", "value")) ?? 0
+        report.remainingLocks = try await remainingLocks(quorum)
         try report.read((0..<processes).map { ("\(folder)/history-\($0)", "\(folder)/stats-\($0)") })
         return report
+    }
+
+    /// What is still held on nodes that run, when everybody has ended and whatever a killed connection took has expired.
+    private func remainingLocks(_ quorum: RedisTestQuorum) async throws -> [String] {
+        let end = ContinuousClock.now + Self.ttl * 2
+        var remaining: [Int]
+        repeat {
+            remaining = try quorum.holders(of: "counter")
+            try await Task.sleep(for: .milliseconds(20))  // sleep: the pace of looking at servers
+        } while !remaining.isEmpty && ContinuousClock.now < end
+        return remaining.map { "counter at node \($0)" }
     }
 
     private func initialize(_ quorum: RedisTestQuorum) async throws {

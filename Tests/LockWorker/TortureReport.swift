@@ -14,6 +14,7 @@ struct TortureReport {
     let faults: [String: Int]
     let outages: [ClosedRange<Int64>]
     var counter = 0
+    var remainingLocks: [String] = []
     private var tally = Tally()
     private var attempts: [[Attempt]] = []
     private var problems: [String] = []
@@ -34,6 +35,15 @@ struct TortureReport {
         }
         let history = try LockHistory(lines: lines)
         problems += history.check(inside: true).map { "\($0)" }
+        problems += LeakChecker(remainingLockKeys: remainingLocks).check().map { "\($0)" }
+        let written = history.storeEvents.compactMap { event -> Int? in
+            if event.accepted, case .write(let value) = event.kind { Int(value) } else { nil }
+        }
+        let present = counter > 0 ? Array(1...counter) : []
+        problems += ProtectedSetChecker(acknowledged: written, present: present).check().map { "\($0)" }
+        if let longest = longestRefusal, longest > mostThatARefusalMayTake {
+            problems.append("An outage was told after \(longest) ms, later than \(mostThatARefusalMayTake).")
+        }
         if counter != tally.written { problems.append("The counter is \(counter) after \(tally.written) increments.") }
         if tally.grants == 0 { problems.append("Nobody was ever granted the lock.") }
         if phase.kind != .fenced && tally.refused > 0 {
@@ -84,6 +94,11 @@ struct TortureReport {
         parts.append("\(problems.count) violations")
         let head = "\(phase.kind.rawValue), \(phase.seconds) s: " + parts.joined(separator: ", ")
         return ([head] + problems.prefix(20).map { "  \($0)" }).joined(separator: "\n")
+    }
+
+    /// The wait, one request and three confirmations, and a machine that stands still for a moment. In ms.
+    private var mostThatARefusalMayTake: Int64 {
+        Int64((phase.budget + TorturePhase.nodeTimeout * 4) / .milliseconds(1)) + 2_000
     }
 
     /// How long the slowest took to hear of an outage that went on all the while.

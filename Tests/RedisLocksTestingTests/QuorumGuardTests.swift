@@ -80,12 +80,55 @@ struct QuorumGuardTests {
             let fresh = try await bed.locks.initializeNodes()
             #expect(fresh.map(\.outcome) == [.initialized, .initialized, .initialized])
             try await bed.locks.acquire("job").release()
+            // One that has lost its memory is not new, although it looks so: the others remember that the fleet has voted.
             bed.nodes[2].forgetEverything()
             let second = try await bed.locks.initializeNodes()
             let refused = NodeInitialization.Outcome.refused(counter: "{job}:fence")
-            #expect(second.map(\.outcome) == [refused, refused, .initialized])
+            #expect(second.map(\.outcome) == [refused, refused, refused])
+            #expect(try await bed.locks.status(of: "job").nodes[2].quarantine != nil)
+            bed.nodes[0].inject(.unreachable)
+            #expect(try await bed.locks.initializeNodes().last?.outcome == refused)
+            bed.nodes[0].heal()
             let forced = try await bed.locks.initializeNodes(force: true)
             #expect(forced.map(\.outcome) == [.initialized, .initialized, .initialized])
+        }
+    }
+
+    @Test("A node that cannot be asked may be the one that remembers: nothing is changed without force")
+    func initializationOfAPart() async throws {
+        try await LockTestBed.with(nodes: 3, configuration: Self.configuration()) { bed in
+            for node in bed.nodes { node.forgetEverything() }
+            bed.nodes[1].inject(.unreachable)
+            let outcomes = try await bed.locks.initializeNodes().map(\.outcome)
+            #expect(outcomes == [.skipped, .unreachable("no connection"), .skipped])
+            #expect(try await bed.locks.initializeNodes(force: true).map(\.outcome).first == .initialized)
+        }
+    }
+
+    @Test("A client that takes nodes for durable does not make others trust a restart")
+    func durableForOneClient() async throws {
+        try await LockTestBed.with(nodes: 3, configuration: Self.configuration()) { bed in
+            for node in bed.nodes {
+                node.isDurable = true
+                node.restart()
+            }
+            try await bed.locks.acquire("job").release()
+            for node in bed.nodes { node.isDurable = false }
+            let error = await code { try await bed.locks.acquire("job", wait: .upTo(.zero)) }
+            #expect(error == .quorumUnreachable)
+        }
+    }
+
+    @Test("Without the guard a restart within the second repeats a token: what it is there for")
+    func repeatedToken() async throws {
+        try await LockTestBed.with(nodes: 3, configuration: Self.configuration(.unsafeOff)) { bed in
+            let first = try await bed.locks.acquire("job")
+            try await first.release()
+            // No time passes on this clock: it is still the same second when they are back.
+            for node in bed.nodes { node.forgetEverything() }
+            let second = try await bed.locks.acquire("job")
+            #expect(second.fencingToken == first.fencingToken)
+            try await second.release()
         }
     }
 

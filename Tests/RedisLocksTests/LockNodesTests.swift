@@ -15,13 +15,17 @@ struct LockNodesTests {
         }
     }
 
-    @Test("From one to nine different servers, odd or even", arguments: 1...9)
+    @Test("From two to nine different servers, odd or even", arguments: 2...9)
     func accepted(count: Int) {
         #expect(refusal(.redlock((0..<count).map { "redis://host\($0)" })) == nil)
     }
 
-    @Test("None and ten are refused, and the message says what is allowed")
+    @Test("None, one and ten are refused as a quorum, and the message says what is allowed")
     func count() {
+        let one = refusal(.redlock(["redis://host"]))
+        #expect(one?.code == .misconfigured)
+        #expect(one?.message.contains("use `.node` for one") == true)
+        #expect(refusal(.node("redis://host")) == nil)
         #expect(refusal(.redlock([String]()))?.code == .misconfigured)
         let ten = refusal(.redlock((0..<10).map { "redis://host\($0)" }))
         #expect(ten?.code == .misconfigured)

@@ -38,9 +38,9 @@ struct Arguments {
     private mutating func read(_ word: String, _ value: String) throws(Mistake) {
         switch word {
         case "--seed": firstSeed = try Self.number(word, value)
-        case "--schedules": schedules = try Self.number(word, value)
-        case "--clients": options.maximumClients = Int(try Self.number(word, value))
-        case "--operations": options.maximumOperations = Int(try Self.number(word, value))
+        case "--schedules": schedules = try Self.number(word, value, atLeast: 1)
+        case "--clients": options.maximumClients = Int(try Self.number(word, value, atLeast: 1))
+        case "--operations": options.maximumOperations = Int(try Self.number(word, value, atLeast: 1))
         case "--minutes":
             guard let minutes = Double(value), minutes > 0, minutes < 1_000_000 else {
                 throw Mistake(sentence: "--minutes wants a positive number")
@@ -72,9 +72,9 @@ struct Arguments {
         }
     }
 
-    private static func number(_ word: String, _ value: String) throws(Mistake) -> UInt64 {
-        guard let number = UInt64(value), number <= UInt64(Int.max) / 2 else {
-            throw Mistake(sentence: "\(word) wants a number")
+    private static func number(_ word: String, _ value: String, atLeast least: UInt64 = 0) throws(Mistake) -> UInt64 {
+        guard let number = UInt64(value), number >= least, number <= UInt64(Int.max) / 2 else {
+            throw Mistake(sentence: "\(word) wants a number, \(least) at least")
         }
         return number
     }

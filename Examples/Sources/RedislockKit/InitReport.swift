@@ -4,8 +4,10 @@ import RedisLocks
 struct InitReport {
     enum Outcome: Equatable {
         case initialized
-        /// It holds this counter, and was not changed.
+        /// It, or another node, holds this counter: none was changed.
         case holdsCounter(String)
+        /// Not changed, for another node could not be asked.
+        case skipped
         /// It is there, and refuses this client whatever it asks: a password, a permission, a setting.
         case refused(String)
         case failed(String)
@@ -26,6 +28,7 @@ struct InitReport {
                 switch node.outcome {
                 case .initialized: .initialized
                 case .refused(let counter): .holdsCounter(counter)
+                case .skipped: .skipped
                 case .failed(let reason): .refused(reason)
                 case .unreachable(let reason): .failed(reason)
                 }
@@ -35,7 +38,8 @@ struct InitReport {
             switch outcome {
             case .initialized: "\(label): initialized (redis-locks:boot written); it votes from now on"
             case .holdsCounter(let counter):
-                "\(label): not changed; it holds fencing counters (\(counter)), so it has voted and may have forgotten locks"
+                "\(label): not changed; a node of the set holds a fencing counter (\(counter)), so this one may have forgotten locks"
+            case .skipped: "\(label): not changed; not every node could be asked whether it has voted"
             case .refused(let reason): "\(label): refused: \(reason)"
             case .failed(let reason): "\(label): failed: \(reason)"
             }
@@ -56,7 +60,7 @@ struct InitReport {
         for node in nodes {
             switch node.outcome {
             case .initialized: continue
-            case .failed: status = .unreachable
+            case .failed, .skipped: status = .unreachable
             case .holdsCounter, .refused: return .configuration
             }
         }
@@ -68,7 +72,7 @@ struct InitReport {
         let missing = nodes.count { $0.outcome != .initialized }
         guard missing > 0 else { return nil }
         let hint =
-            hasCounters ? "; leave a node that holds counters the time, or add --force if nobody holds a lock" : ""
+            hasCounters ? "; give a node that restarted the time it needs, or add --force if nobody holds a lock" : ""
         return "\(missing) of \(nodes.count) nodes \(missing == 1 ? "was" : "were") not initialized\(hint)"
     }
 }

@@ -11,17 +11,18 @@ struct InitCommand: Operation {
             longer than --maximum-ttl. For nodes that never voted this writes the record:
             once, when the fleet is set up. It asks nothing.
 
-            It is refused on a node that holds fencing counters, for that one has voted.
-            Give it the time instead. With --force it is initialized all the same: only
+            Nothing is changed when any of the nodes holds fencing counters or cannot be
+            asked: then the fleet has voted, and a node without counters has lost them.
+            Give it the time instead. With --force all are initialized all the same: only
             if you know that nobody holds a lock. To look for counters it needs SCAN, which
             nothing else here does. One line on stdout for each node.
 
             EXIT STATUS
               0   all nodes vote
               64  bad arguments
-              69  a node could not be reached; the others were initialized
+              69  a node could not be reached; without --force no other was changed
               78  a node holds fencing counters, or refuses the credentials or a command;
-                  the others were initialized
+                  without --force no other was changed
             """
     )
 

@@ -56,7 +56,8 @@ extension RedisLocks {
             case automatic
             /// On, also with one node.
             case on
-            /// Off. A node that restarts without its data may grant what somebody holds; fencing tokens go on rising.
+            /// Off. A node that restarts without its data may grant what somebody holds; and with several nodes even with the
+            /// same token, if it votes again within a second plus the difference of the nodes' clocks.
             case unsafeOff
         }
 

@@ -8,7 +8,7 @@ public struct LockNodes: Sendable, Hashable {
         package let url: String
         package let isDurable: Bool
 
-        /// Names a server, and says whether it keeps what it acknowledged.
+        /// Names a server, and says whether it keeps what it acknowledged. All processes must say the same of it.
         ///
         /// - Parameters:
         ///   - url: `redis://[user[:password]@]host[:port][/db]` or `unix:///path/to/socket`.
@@ -22,6 +22,7 @@ public struct LockNodes: Sendable, Hashable {
     }
 
     package let nodes: [Node]
+    private let isQuorum: Bool
 
     /// How many servers there may be.
     package static let maximumCount = 9
@@ -32,7 +33,7 @@ public struct LockNodes: Sendable, Hashable {
     ///   - url: `redis://[user[:password]@]host[:port][/db]` or `unix:///path/to/socket`.
     ///   - isDurable: see ``Node/init(_:isDurable:)``.
     public static func node(_ url: String, isDurable: Bool = false) -> LockNodes {
-        LockNodes(nodes: [Node(url, isDurable: isDurable)])
+        LockNodes(nodes: [Node(url, isDurable: isDurable)], isQuorum: false)
     }
 
     /// Independent Redis masters, of which a majority must grant a lock: Redlock, with fencing tokens.
@@ -48,17 +49,22 @@ public struct LockNodes: Sendable, Hashable {
     ///
     /// - Parameter urls: 2 to 9 different servers; ``RedisLocks/init(_:configuration:logger:)`` refuses anything else.
     public static func redlock(_ urls: [String]) -> LockNodes {
-        LockNodes(nodes: urls.map { Node($0) })
+        LockNodes(nodes: urls.map { Node($0) }, isQuorum: true)
     }
 
     /// As ``redlock(_:)-([String])``, where some of the servers are durable.
     public static func redlock(_ nodes: [Node]) -> LockNodes {
-        LockNodes(nodes: nodes)
+        LockNodes(nodes: nodes, isQuorum: true)
     }
 
     /// Refuses what is no set of independent servers, as far as that can be seen without asking them.
     package func check() throws(LockError) {
         guard !nodes.isEmpty else { throw LockError(.misconfigured, "No lock node was given; name at least one URL.") }
+        // A list that has shrunk to one would lose its restart guard without a word.
+        guard !isQuorum || nodes.count > 1 else {
+            throw LockError(
+                .misconfigured, "A quorum of one server was asked for; name 2 to 9 of them, or use `.node` for one.")
+        }
         guard nodes.count <= Self.maximumCount else {
             throw LockError(
                 .misconfigured,

@@ -210,9 +210,9 @@ public final class RedisLocks: Service, Sendable {
     /// Tells new nodes that they are new, so that they vote at once instead of waiting until everything that they might have
     /// forgotten has expired: writes the restart guard's record (`redis-locks:boot`) to each, overriding a quarantine.
     ///
-    /// For servers that have never voted, when a fleet is set up. On one that has restarted without its data, or was put in
-    /// the place of another, it would do what the guard prevents: grant what somebody may still hold. So a node that holds
-    /// fencing counters is refused, unless `force` is set. Needs the permissions `+scan` (not with `force`) and `+hset`.
+    /// For a fleet that has never voted, when it is set up. On a server that has restarted without its data, or was put in
+    /// the place of another, it would do what the guard prevents: grant what somebody may still hold. So all nodes are asked
+    /// first, and none is changed when any of them holds fencing counters or cannot be asked, unless `force` is set. Needs the permissions `+scan` (not with `force`) and `+hset`.
     ///
     /// - Parameter force: do it whatever the node holds: no lock may be held by anybody.
     /// - Returns: what happened at each node, in the order of the configuration.

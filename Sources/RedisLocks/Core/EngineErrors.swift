@@ -24,6 +24,14 @@ extension LockError {
         return LockError(.waitTimedOut, sentence, names: names, nodes: waiter.reports)
     }
 
+    static func late(_ waiter: Waiter) -> LockError {
+        let names = waiter.terms.nameStrings
+        return LockError(
+            .quorumUnreachable,
+            "The lock \(names.quoted) was granted, but so late that less than its minimum validity was left; look for a stalled "
+                + "process or a slow network, or use a longer ttl.", names: names, nodes: waiter.reports)
+    }
+
     static func unreachable(_ waiter: Waiter, at now: ContinuousClock.Instant) -> LockError {
         let names = waiter.terms.nameStrings
         if let abstention = abstention(waiter.reports) {
@@ -57,8 +65,8 @@ extension LockError {
         if let longest = quarantined.map(\.remaining).max() {
             return
                 "\(quarantined.map(\.node).joined(separator: ", ")) restarted, or \(quarantined.count == 1 ? "was" : "were") "
-                + "emptied or added, and may have forgotten locks that are held; wait another \(longest.inSeconds), or run "
-                + "`redislock init` if the servers are new."
+                + "emptied or added, and may have forgotten locks that are held; wait another \(longest.inSeconds) (or run "
+                + "`redislock init`, if the whole fleet is new)."
         }
         return skewed.isEmpty
             ? nil : "the clock of \(skewed.joined(separator: ", ")) is off; synchronize the nodes' clocks."

@@ -39,26 +39,39 @@ extension LockCore {
     }
 
     func initializeNodes(force: Bool) async throws(LockError) -> [NodeInitialization] {
-        // Those that are away are not waited for as long as a search through many keys may take.
-        let responses = await engine.askReachable(
-            .initialize(isForced: force), within: Self.initializationTimeout,
-            connectingWithin: configuration.connectTimeout)
         let labels = await engine.nodeLabels()
-        guard !responses.isEmpty else { throw .closedClient([]) }
-        return zip(labels, responses).map { label, response in
-            let outcome: NodeInitialization.Outcome =
-                switch response {
-                case .reply(.initialized): .initialized
-                case .reply(.holdsCounter(let counter)): .refused(counter: counter)
-                case .reply: .failed("answered something else than was asked")
-                case .failure(let failure):
-                    switch failure.outcome {
-                    case .unreachable, .timedOut: .unreachable(failure.outcome.phrase)
-                    default: .failed(failure.outcome.phrase)
-                    }
-                }
-            return NodeInitialization(node: label, outcome: outcome)
+        if !force {
+            let found = await askReachable(.findCounter)
+            if let objection = Self.objection(to: found) { return zip(labels, found).map(objection) }
         }
+        let responses = await askReachable(.initialize(isForced: force))
+        guard !responses.isEmpty else { throw .closedClient([]) }
+        return zip(labels, responses).map {
+            NodeInitialization(node: $0, outcome: NodeInitialization.Outcome($1))
+        }
+    }
+
+    /// Why nothing may be initialized, given what the nodes know; `nil` when all of them are new.
+    ///
+    /// For the set as a whole: the node without counters is the one that has lost its memory, if any other has some. And one
+    /// that cannot be asked may be the one that would tell.
+    private static func objection(to found: [NodeResponse]) -> ((String, NodeResponse) -> NodeInitialization)? {
+        let counter = found.lazy.compactMap { response -> String? in
+            if case .reply(.holdsCounter(let counter)) = response { counter } else { nil }
+        }.first
+        guard counter != nil || found.contains(where: { $0.failure != nil }) else { return nil }
+        return { label, response in
+            if response.failure != nil {
+                return NodeInitialization(node: label, outcome: NodeInitialization.Outcome(response))
+            }
+            return NodeInitialization(node: label, outcome: counter.map { .refused(counter: $0) } ?? .skipped)
+        }
+    }
+
+    /// Those that are away are not waited for as long as a search through many keys may take.
+    private func askReachable(_ request: NodeRequest) async -> [NodeResponse] {
+        await engine.askReachable(
+            request, within: Self.initializationTimeout, connectingWithin: configuration.connectTimeout)
     }
 
     /// All keys of a server may have to be looked at.
@@ -69,6 +82,21 @@ extension LockCore {
         guard responses.count(where: { $0.failure != nil }) > (nodeCount - 1) / 2 else { return nil }
         return zip(labels, responses).map { label, response in
             NodeReport(node: label, outcome: response.failure?.outcome ?? .won)
+        }
+    }
+}
+
+extension NodeInitialization.Outcome {
+    fileprivate init(_ response: NodeResponse) {
+        switch response {
+        case .reply(.initialized): self = .initialized
+        case .reply(.holdsCounter(let counter)): self = .refused(counter: counter)
+        case .reply: self = .failed("answered something else than was asked")
+        case .failure(let failure):
+            switch failure.outcome {
+            case .unreachable, .timedOut: self = .unreachable(failure.outcome.phrase)
+            default: self = .failed(failure.outcome.phrase)
+            }
         }
     }
 }

@@ -40,7 +40,8 @@ extension LockEngine {
     func giveUp(_ waiter: Waiter) {
         waiter.noteAbsences(absences)
         switch waiter.refusal {
-        case .unreachable, .late: fail(waiter, .unreachable(waiter, at: now))
+        case .unreachable: fail(waiter, .unreachable(waiter, at: now))
+        case .late: fail(waiter, .late(waiter))
         case .fencingUnavailable: fail(waiter, .noFencing(waiter))
         case .misconfigured: fail(waiter, .refusedByNodes(waiter))
         case .contended where waiter.lacksMajority: fail(waiter, .unreachable(waiter, at: now))

@@ -177,7 +177,11 @@ package actor LockEngine {
     func whenReady(_ action: @escaping () -> Void) {
         switch readiness {
         case .known: action()
-        case .connecting(let waiting): readiness = .connecting(waiting: waiting + [action])
+        case .connecting(var waiting):
+            // Not copied for each of many.
+            readiness = .unknown
+            waiting.append(action)
+            readiness = .connecting(waiting: waiting)
         case .unknown:
             readiness = .connecting(waiting: [action])
             let majority = nodes.count / 2 + 1

@@ -36,6 +36,8 @@ package enum NodeRequest: Sendable, Equatable {
     case inspect(LockName)
     /// Deletes a name, whoever holds it. Never its counter.
     case breakLock(LockName)
+    /// Looks for fencing counters: whether the node has ever voted, as far as it remembers.
+    case findCounter
     /// Lets a node that has never voted vote at once. Refused where there are fencing counters, unless forced.
     case initialize(isForced: Bool)
     /// Connects, logs in and probes, if that has not happened yet.

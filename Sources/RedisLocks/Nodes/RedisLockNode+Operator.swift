@@ -33,22 +33,25 @@ extension RedisLockNode {
     func initialize(
         isForced: Bool, deadline: ContinuousClock.Instant, _ completion: @escaping (NodeResponse) -> Void
     ) {
-        if isForced {
-            // Nothing to look for, but the connection and with it the run_id must be there.
-            submit(RedisCommand("PING"), deadline: deadline) { response in
-                guard case .reply = response else { return completion(response) }
-                self.writeBootRecord(deadline: deadline, completion)
-            } decode: {
-                ScriptReply.ping($0)
+        // The connection, and with it the run_id, must be there.
+        submit(RedisCommand("PING"), deadline: deadline) { response in
+            guard case .reply = response else { return completion(response) }
+            let runID = self.facts.runID
+            if isForced { return self.writeBootRecord(of: runID, deadline: deadline, completion) }
+            self.lookForCounters(from: "0", of: runID, deadline: deadline, completion) {
+                self.writeBootRecord(of: runID, deadline: deadline, completion)
             }
-        } else {
-            lookForCounters(from: "0", deadline: deadline, completion)
+        } decode: {
+            ScriptReply.ping($0)
         }
     }
 
-    /// A counter that is never found because it was written meanwhile belongs to a node that votes already.
-    private func lookForCounters(
-        from cursor: String, deadline: ContinuousClock.Instant, _ completion: @escaping (NodeResponse) -> Void
+    /// Answers with the first counter that is found; calls `onNone` when there is none.
+    ///
+    /// A search that a restart interrupted proves nothing, and fails: each page must be of the process that the first was of.
+    func lookForCounters(
+        from cursor: String, of runID: String, deadline: ContinuousClock.Instant,
+        _ completion: @escaping (NodeResponse) -> Void, onNone: @escaping () -> Void
     ) {
         let scan = RedisCommand("SCAN", cursor, "MATCH", "{*}:fence", "COUNT", "1000")
         connection.submit(scan, deadline: deadline) { result in
@@ -59,16 +62,22 @@ extension RedisLockNode {
                     .failure(NodeFailure(.notApplied, .refused("answered something else than was asked"))))
             }
             if let counter = found.first?.string { return completion(.reply(.holdsCounter(counter))) }
-            guard next == "0" else { return self.lookForCounters(from: next, deadline: deadline, completion) }
-            self.writeBootRecord(deadline: deadline, completion)
+            guard runID == self.facts.runID else {
+                return completion(
+                    .failure(NodeFailure(.notApplied, .unreachable("restarted while it was looked at; try again"))))
+            }
+            guard next == "0" else {
+                return self.lookForCounters(from: next, of: runID, deadline: deadline, completion, onNone: onNone)
+            }
+            onNone()
         }
     }
 
     private func writeBootRecord(
-        deadline: ContinuousClock.Instant, _ completion: @escaping (NodeResponse) -> Void
+        of runID: String, deadline: ContinuousClock.Instant, _ completion: @escaping (NodeResponse) -> Void
     ) {
         // Should the server restart right now, the record names a process that is gone, and the node abstains.
-        let record = RedisCommand("HSET", LockName.bootKey, "rid", facts.runID, "since", "0")
+        let record = RedisCommand("HSET", LockName.bootKey, "rid", runID, "since", "0")
         submit(record, deadline: deadline, completion) { value in
             if case .integer = value { .initialized } else { nil }
         }

@@ -130,6 +130,8 @@ final class RedisLockNode: LockNode {
                 ScriptReply.release($0)
             }
         case .inspect(let name): inspect(name, deadline: deadline, completion)
+        case .findCounter:
+            lookForCounters(from: "0", of: facts.runID, deadline: deadline, completion) { completion(.reply(.pong)) }
         case .initialize(let isForced): initialize(isForced: isForced, deadline: deadline, completion)
         case .breakLock(let name):
             var command = RedisCommand(verb: "DEL")

@@ -26,9 +26,7 @@ if guard > 0 then
   if not since or ms < since or (boot[1] ~= ARGV[7] and ARGV[8] ~= '1') then
     since = ms
     redis.call('HSET', KEYS[2 * n + 1], 'rid', ARGV[7], 'since', string.format('%.0f', since))
-  elseif boot[1] ~= ARGV[7] then
-    redis.call('HSET', KEYS[2 * n + 1], 'rid', ARGV[7])      -- durable restart: the record, and `since` with it, survived
-  end
+  end                                                        -- a durable server's record survives, whatever process it names
   if ms - since < guard then return {-1, '', guard - (ms - since), us} end
 end
 

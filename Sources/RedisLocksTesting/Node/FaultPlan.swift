@@ -58,7 +58,7 @@ extension NodeRequest {
         case .release: .release
         case .inspect: .inspect
         case .breakLock: .breakLock
-        case .initialize: .initialize
+        case .findCounter, .initialize: .initialize
         case .ping: .ping
         }
     }
@@ -76,7 +76,7 @@ extension NodeRequest {
         case .acquire(let request): request.names
         case .confirm(let names, _, _, _), .extend(let names, _, _, _, _), .release(let names, _): names
         case .inspect(let name), .breakLock(let name): [name]
-        case .initialize, .ping: []
+        case .findCounter, .initialize, .ping: []
         }
     }
 }

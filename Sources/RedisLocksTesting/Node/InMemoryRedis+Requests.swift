@@ -21,6 +21,8 @@ extension InMemoryRedis {
             .reply(inspect(name, at: now))
         case .breakLock(let name):
             .reply(.released(delete(name.bytes, at: now) ? 1 : 0))
+        case .findCounter:
+            .reply(counterKey(at: now).map(NodeReply.holdsCounter) ?? .pong)
         case .initialize(let isForced):
             .reply(initialize(isForced: isForced, at: now))
         case .ping:
@@ -28,10 +30,13 @@ extension InMemoryRedis {
         }
     }
 
+    private func counterKey(at now: WallTime) -> String? {
+        keys(at: now).keys.map { String(decoding: $0, as: UTF8.self) }
+            .filter { $0.hasPrefix("{") && $0.hasSuffix("}:fence") }.min()
+    }
+
     private mutating func initialize(isForced: Bool, at now: WallTime) -> NodeReply {
-        let counters = keys(at: now).keys.map { String(decoding: $0, as: UTF8.self) }
-            .filter { $0.hasPrefix("{") && $0.hasSuffix("}:fence") }
-        if let counter = counters.min(), !isForced { return .holdsCounter(counter) }
+        if let counter = counterKey(at: now), !isForced { return .holdsCounter(counter) }
         set(
             Array(LockName.bootKey.utf8),
             to: Entry(.hash([Array("rid".utf8): runID, Array("since".utf8): Array("0".utf8)])))

@@ -150,8 +150,6 @@ extension InMemoryRedis {
             since = Double(now.milliseconds)
             try setField(Boot.process, of: key, to: runID, at: now)
             try setField(Boot.since, of: key, to: Array(Lua.format(Double(now.milliseconds)).utf8), at: now)
-        } else if !isSameProcess {
-            try setField(Boot.process, of: key, to: runID, at: now)
         }
         let remaining = Double(request.guardTime) - (Double(now.milliseconds) - (since ?? 0))
         return remaining > 0 ? Int64(remaining) : nil

@@ -27,7 +27,8 @@ extension RedisTestQuorum {
         _ configuration: RedisLocks.Configuration = .patient, isDirect: Bool = false,
         _ body: (RedisLocks) async throws -> Void
     ) async throws {
-        let nodes = LockNodes.redlock(isDirect ? directURLs : urls)
+        let urls = isDirect ? directURLs : urls
+        let nodes = urls.count == 1 ? LockNodes.node(urls[0]) : .redlock(urls)
         try await RedisLocks.with(nodes, configuration: configuration) { locks in try await body(locks) }
     }
 

@@ -1,6 +1,8 @@
 import Foundation
 
 // A process that works on a store, for tests that need several, and kill them.
+// Whoever is written to may just have been killed.
+signal(SIGPIPE, SIG_IGN)
 let arguments = Array(CommandLine.arguments.dropFirst())
 
 switch arguments.first {

@@ -86,10 +86,28 @@ extension Bucket: CustomStringConvertible {
     }
 }
 
+extension Bucket {
+    /// By bytes, as databases compare: `String` would merge what they keep apart, such as the two spellings of "é".
+    public static func == (left: Bucket, right: Bucket) -> Bool {
+        left.kind == right.kind && left.item.utf8.elementsEqual(right.item.utf8)
+            && left.label.utf8.elementsEqual(right.label.utf8) && left.night.utf8.elementsEqual(right.night.utf8)
+    }
+
+    /// By bytes.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(kind)
+        for text in [item, label, night] {
+            hasher.combine(text.utf8.count)
+            for byte in text.utf8 { hasher.combine(byte) }
+        }
+    }
+}
+
 extension Bucket: Comparable {
     /// The order in which lines are written. By bytes, as databases compare with the `C` collation.
     public static func < (left: Bucket, right: Bucket) -> Bool {
-        for (a, b) in [(left.item, right.item), (left.label, right.label), (left.night, right.night)] where a != b {
+        for (a, b) in [(left.item, right.item), (left.label, right.label), (left.night, right.night)]
+        where !a.utf8.elementsEqual(b.utf8) {
             return a.utf8.lexicographicallyPrecedes(b.utf8)
         }
         return left.kind.rawValue < right.kind.rawValue

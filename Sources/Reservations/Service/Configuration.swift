@@ -22,7 +22,7 @@ extension ReservationService {
         public var lateConfirmation: LateConfirmation = .reject
         /// How often ``ReservationService/run()`` ends holds whose time is up: 100 ms ... 1 h. Default 1 s.
         public var sweepInterval: Duration = .seconds(1)
-        /// How long answers to keyed requests are kept: at least 1 h. Default 24 h.
+        /// How long answers to keyed requests are kept: 1 h ... 10 years. Default 24 h.
         public var requestRetention: Duration = .seconds(86_400)
 
         /// The defaults.
@@ -36,8 +36,8 @@ extension ReservationService {
             guard sweepInterval >= .milliseconds(100), sweepInterval <= .seconds(3600) else {
                 throw .invalid("/sweepInterval", "`sweepInterval` must be from 100 ms to 1 h.")
             }
-            guard requestRetention >= .seconds(3600) else {
-                throw .invalid("/requestRetention", "`requestRetention` must be at least 1 h.")
+            guard requestRetention >= .seconds(3600), requestRetention <= .seconds(10 * 366 * 86_400) else {
+                throw .invalid("/requestRetention", "`requestRetention` must be from 1 h to 10 years.")
             }
         }
 

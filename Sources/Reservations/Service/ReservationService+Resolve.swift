@@ -70,16 +70,22 @@ extension ReservationService {
     }
 
     private static let maximumQuestions = 4
+    private static let maximumReapBatches = 20
 
     /// Ends holds on these buckets whose time is up. Whether there were any; when the store cannot say, none.
     func reap(_ buckets: [Bucket]) async -> Bool {
-        do throws(StoreError) {
-            let ended = try await store.expire(buckets, limit: Self.sweepBatch)
-            observer.expired(ended.count)
-            return !ended.isEmpty
-        } catch {
-            return false
+        var total = 0
+        for _ in 0..<Self.maximumReapBatches {
+            do throws(StoreError) {
+                let ended = try await store.expire(buckets, limit: Self.sweepBatch)
+                observer.expired(ended.count)
+                total += ended.count
+                if ended.count < Self.sweepBatch { break }
+            } catch {
+                break
+            }
         }
+        return total > 0
     }
 
     func check(holder: String, key: String?) throws(ReservationError) {

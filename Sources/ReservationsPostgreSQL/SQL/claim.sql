@@ -154,7 +154,7 @@ BEGIN
     -- Of a seat there is one: those who want it wait for its row, and not for the unique index of its line.
     IF outcome IS NULL AND NOT take(
         seen.ids, seen.quantities, seen.versions, seen.seats, p_id, p_holder,
-        p_locks_first OR cardinality(p_kinds) > 1 OR seen.seats[1], p_token, p_versions IS NOT NULL
+        p_locks_first OR p_token IS NOT NULL OR cardinality(p_kinds) > 1 OR seen.seats[1], p_token, p_versions IS NOT NULL
     ) THEN
         DELETE FROM reservation WHERE id = p_id;
         refusal := claim_refusal(

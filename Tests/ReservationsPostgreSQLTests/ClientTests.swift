@@ -223,7 +223,8 @@ struct ClientTests {
                         break
                     }
                 }
-                #expect(await client.counts.connections == 1)
+                // That of the slow one is still there; another, which served those that came before the end, may be on its way out.
+                #expect(await client.counts.connections >= 1)
                 return (slow, closing)
             }
             let rows = try await tasks.0.value

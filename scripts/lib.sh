@@ -36,7 +36,8 @@ require_swift() {
     command -v swift >/dev/null ||
         die "Swift is missing. Install Swift 6.2 or newer from https://www.swift.org/install and try again."
     local version
-    version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
+    version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p')
+    version=${version%%$'\n'*}
     case $version in
         '' | [0-5].* | 6.0 | 6.1) die "Swift ${version:-of an unknown version} is too old: 6.2 or newer is needed." ;;
     esac

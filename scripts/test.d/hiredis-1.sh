@@ -25,7 +25,8 @@ if [[ ! -f $root/usr/include/hiredis/hiredis.h ]]; then
     # The mirror that this machine uses already. The placeholders are apt's own.
     codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
     # shellcheck disable=SC2016
-    mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' | sed -n "s|^$codename ||p" | head -n 1)
+    mirrors=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' | sed -n "s|^$codename ||p")
+    mirror=${mirrors%%$'\n'*}
     [[ -n $mirror ]] || die "No Debian mirror is configured: hiredis 1.x cannot be had for a test."
     echo "deb [signed-by=$keyring] $mirror trixie main" >"$work/sources.list"
     # Folders of its own: the system's package lists are not touched.
@@ -36,9 +37,10 @@ if [[ ! -f $root/usr/include/hiredis/hiredis.h ]]; then
     for package in "$work"/*.deb; do dpkg-deb -x "$package" "$root"; done
 fi
 
-libraries=$(dirname "$(find "$root/usr/lib" -name libhiredis.so | head -n 1)")
+libraries=$(dirname "$(find "$root/usr/lib" -name libhiredis.so -print -quit)")
 flags=(--scratch-path "$build" -Xcc "-I$root/usr/include" -Xlinker "-L$libraries" -Xlinker "-rpath=$libraries")
 swift build --build-tests "${flags[@]}"
 binary=$(swift build --show-bin-path "${flags[@]}")/swift-redis-locksPackageTests.xctest
-ldd "$binary" | grep -q "$libraries/libhiredis.so.1" || die "The tests are not linked with hiredis 1.x: $(ldd "$binary")"
+linked=$(ldd "$binary")
+[[ $linked == *"$libraries/libhiredis.so.1"* ]] || die "The tests are not linked with hiredis 1.x: $linked"
 swift test --skip-build --disable-xctest "${flags[@]}" --filter '^(HiredisTests|IntegrationTests)\.'

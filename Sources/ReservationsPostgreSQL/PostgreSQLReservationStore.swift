@@ -90,9 +90,11 @@ public final class PostgreSQLReservationStore: ReservationStore {
     ///
     /// - Parameters:
     ///   - url: libpq's URL or `keyword=value` form. Of its parameters those are taken that say where the server is, who
-    ///     logs in, and how the connection is encrypted and kept alive (`sslmode` and its kin).
+    ///     logs in, and how the connection is encrypted and kept alive (`sslmode` and its kin). What it does not say libpq
+    ///     takes from the environment (`PGHOST`, `PGPASSWORD`...), though not `PGHOSTADDR` and `PGOPTIONS`; `PGSERVICE`,
+    ///     which libpq would follow into a file, must not be set.
     ///   - configuration: see ``Configuration``.
-    /// - Throws: `StoreError.Code.misconfigured` for a URL or a configuration that makes no sense; the sentence does not
+    /// - Throws: `StoreError.Code.misconfigured` for a URL, an environment or a configuration that makes no sense; the sentence does not
     ///   quote the URL.
     public convenience init(url: String, configuration: Configuration = Configuration()) throws(StoreError) {
         try self.init(url: url, configuration: configuration, settings: [:])

@@ -115,6 +115,8 @@ struct PoolMachineTests {
         #expect(machine.release(1, isUsable: true, at: now) == [])
         #expect(machine.acquire(4, at: now) == [.give(1, to: 4)])
         #expect(machine.acquire(5, at: now) == [])
+        #expect(machine.acquire(7, at: now) == [])
+        #expect(machine.abandon(7)?.code == .exhausted)
         // The last that worked is gone: now it is an answer.
         #expect(machine.release(1, isUsable: false, at: now) == [.close(1)])
         #expect(machine.tick(at: retry) == [.open(3)])

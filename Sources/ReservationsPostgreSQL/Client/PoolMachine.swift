@@ -90,9 +90,9 @@ struct PoolMachine {
     mutating func abandon(_ waiter: WaiterID) -> DatabaseError? {
         guard let index = waiters.firstIndex(of: waiter) else { return nil }
         waiters.remove(at: index)
-        if let lastFailure { return lastFailure }
+        if let lastFailure, lastFailure.code != .refused || !hasWorkingConnection { return lastFailure }
         return DatabaseError(
-            .exhausted, "No database connection became free in time: all \(limits.maximum) are in use.")
+            .exhausted, "No database connection became free in time: all \(connections.count) are in use.")
     }
 
     mutating func release(_ id: ConnectionID, isUsable: Bool, at now: Instant) -> [Action] {

@@ -70,6 +70,11 @@ final class Slot: Sendable {
             state.withLock { $0.insideWaiters.append(continuation) }
         }
         limit.cancel()
+        await stop()
+    }
+
+    /// Stops the process wherever it is, for longer than a lock lives.
+    func stop() async {
         let worker = state.withLock { $0.worker }
         worker?.signal(SIGSTOP)
         try? await Task.sleep(for: TortureTimes.pause)  // sleep: a process that stands still, for longer than its lease

@@ -128,8 +128,14 @@ extension PostgreSQLReservationStore {
             Statement("SELECT (SELECT count(*) FROM bucket), (SELECT count(*) FROM reservation)"),
             Statement("COMMIT"),
         ]
-        let results = try await asking { () async throws(DatabaseError) in
-            try await client.run(statements, mayCommit: false, timeout: timeout + .seconds(1))
+        let results: [Rows]
+        do throws(StoreError) {
+            results = try await asking { () async throws(DatabaseError) in
+                try await client.run(statements, mayCommit: false, timeout: timeout + .seconds(1))
+            }
+        } catch {
+            // Not `busy`, which is asked again: what has taken minutes in vain is not begun anew without being told to.
+            throw error.code == .busy ? StoreError(.unavailable, error.message) : error
         }
         guard results.count == statements.count, let buckets = results[3][0, 0].flatMap({ Int($0) }),
             let reservations = results[3][0, 1].flatMap({ Int($0) })

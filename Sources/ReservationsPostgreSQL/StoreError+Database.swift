@@ -7,9 +7,8 @@ extension StoreError {
         switch error.code {
         case .connectFailed, .connectionLost: self.init(.unavailable, error.message, effect: effect)
         case .refused, .invalidURL: self.init(.misconfigured, error.message, effect: effect)
-        // The server hangs, or the statement was given up in good order.
-        case .timedOut: self.init(error.effectIsUnknown ? .unavailable : .busy, error.message, effect: effect)
-        case .exhausted: self.init(.busy, error.message, effect: effect)
+        // The statement was given up in good order.
+        case .timedOut, .exhausted: self.init(.busy, error.message, effect: effect)
         case .cancelled: self.init(.cancelled, error.message, effect: effect)
         case .closed: self.init(.closed, "The store was closed.", effect: effect)
         case .failed: self.init(.failed, error.message, effect: effect)

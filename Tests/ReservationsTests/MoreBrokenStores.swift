@@ -181,3 +181,20 @@ struct ExpiresTwice: StoreWrapper {
         return ended
     }
 }
+
+/// Fails at every tenth claim, and leaves nothing behind.
+final class FailsNowAndThen: StoreWrapper {
+    let inner: any ReservationStore
+    private let claims = Atomic(0)
+
+    init(inner: any ReservationStore) {
+        self.inner = inner
+    }
+
+    func claim(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimOutcome {
+        guard claims.add(1, ordering: .relaxed).newValue % 10 != 0 else {
+            throw StoreError(.failed, "The tenth.")
+        }
+        return try await inner.claim(claim, by: rule)
+    }
+}

@@ -30,9 +30,12 @@ import Reservations
 public final class SQLiteReservationStore: ReservationStore {
     /// How the file is used.
     public struct Configuration: Sendable {
-        /// How long to wait for a transaction of another process; then ``StoreError/Code/busy``. From 1 ms to 1 min,
-        /// default 5 s.
+        /// How long a call waits for its turn to write, behind other calls of this process and transactions of others; then
+        /// `StoreError.Code.busy`. From 1 ms to 1 min, default 5 s.
         public var busyTimeout: Duration = .seconds(5)
+        /// How many calls of this process may wait for their turn to write at once: 0 ... 1,000,000. Others fail with
+        /// `StoreError.Code.busy` without a wait. Default 1,000, which is about what a disk serves in ``busyTimeout``.
+        public var maximumWaiters = 1_000
         /// How many may read at the same time: 1 ... 64. Default 4.
         public var maximumReaders = 4
         /// The clock, and so the store's time. It is asked once in each transaction.
@@ -49,6 +52,9 @@ public final class SQLiteReservationStore: ReservationStore {
             }
             guard (1...64).contains(maximumReaders) else {
                 throw StoreError(.misconfigured, "`maximumReaders` must be from 1 to 64.")
+            }
+            guard (0...1_000_000).contains(maximumWaiters) else {
+                throw StoreError(.misconfigured, "`maximumWaiters` must be from 0 to 1,000,000.")
             }
         }
     }
@@ -93,9 +99,18 @@ public final class SQLiteReservationStore: ReservationStore {
 
     /// See ``ReservationStore/claim(_:by:)``.
     public func claim(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimOutcome {
+        try await attempt(claim, by: rule).outcome
+    }
+
+    /// See ``ReservationStore/attempt(_:by:)``. Each time that the file's write lock was asked for counts.
+    public func attempt(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimAnswer {
         // A look without the write lock: when thousands find an item sold out, they do not queue for it.
-        if let refusal = try await connections.read({ try $0.refusal(of: claim, by: rule) }) { return refusal }
-        return try await connections.write(patience: rule.patience) { try $0.claim(claim, by: rule) }
+        if let refusal = try await connections.read({ try $0.refusal(of: claim, by: rule) }) {
+            return ClaimAnswer(refusal, attempts: 1)
+        }
+        let call = connections.call(patience: rule.patience)
+        let outcome = try await connections.write(call) { try $0.claim(claim, by: rule) }
+        return ClaimAnswer(outcome, attempts: call.attempts)
     }
 
     /// See ``ReservationStore/resolve(_:)``.
@@ -151,6 +166,12 @@ public final class SQLiteReservationStore: ReservationStore {
     public func forgetRequests(olderThan age: Duration, limit: Int) async throws(StoreError) -> Int {
         try await connections.write { try $0.forget(before: $0.now - age.milliseconds, limit: limit) }
     }
+
+    /// None: a transaction is over when its call is.
+    public var settlingTime: Duration { .zero }
+
+    /// For tests: how many of this process wait for their turn to write.
+    package var waitingWriters: Int { connections.waitingWriters }
 
     /// See ``ReservationStore/close()``.
     public func close() async {

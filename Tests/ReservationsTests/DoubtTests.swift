@@ -61,7 +61,7 @@ private final class LateStore: StoreWrapper {
 @Suite("After an attempt of which nobody knows what became", .timeLimit(.minutes(1)))
 struct DoubtTests {
     private let shirt = Bucket.counted("shirt")
-    private static let settling = Duration.milliseconds(500)
+    private static let settling = Duration.seconds(2)
 
     enum Refusal: CaseIterable, Sendable {
         case short, holdLimit, staleFence, versionConflict

@@ -18,6 +18,24 @@ public struct RequestKey: Hashable, Sendable {
     }
 }
 
+extension RequestKey {
+    /// By bytes, as databases compare.
+    public static func == (left: RequestKey, right: RequestKey) -> Bool {
+        left.caller.hasSameBytes(as: right.caller) && left.key.hasSameBytes(as: right.key)
+            && left.isSameRequest(as: right)
+    }
+
+    /// By bytes.
+    public func hash(into hasher: inout Hasher) {
+        for text in [caller, key, operation, fingerprint] { hasher.combine(bytesOf: text) }
+    }
+
+    /// Whether the same is asked, under whatever key.
+    package func isSameRequest(as other: RequestKey) -> Bool {
+        operation.hasSameBytes(as: other.operation) && fingerprint.hasSameBytes(as: other.fingerprint)
+    }
+}
+
 /// Why an idempotency key could not be used.
 public enum KeyProblem: Sendable, Hashable {
     /// For another request.

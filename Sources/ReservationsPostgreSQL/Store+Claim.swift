@@ -40,7 +40,11 @@ extension PostgreSQLReservationStore {
         var (locksFirst, lockTimeout, token, versions): (Bool, String?, Int64?, String?) = (locksFirst, nil, nil, nil)
         switch rule {
         case .atomic: break
-        case .pessimistic(let timeout): (locksFirst, lockTimeout) = (true, ClientConfiguration.milliseconds(timeout))
+        case .pessimistic(let timeout):
+            // The server's greatest is 24 days.
+            (locksFirst, lockTimeout) = (
+                true, ClientConfiguration.milliseconds(min(max(timeout, .zero), .seconds(86_400)))
+            )
         case .optimistic(let seen): versions = Statement.array(claim.cart.buckets.map { seen[$0] })
         case .fenced(let greatest): token = greatest
         }

@@ -7,7 +7,7 @@ import Testing
 @Suite("The clock goes on for those who wait", .serialized, .timeLimit(.minutes(2)))
 struct ClockTests {
     private static let shirt = Bucket.counted("shirt")
-    private static let ttl = Duration.milliseconds(400)
+    private static let ttl = Duration.seconds(2)
 
     private func claim(ttl: Duration = Self.ttl, limit: Int? = nil) -> Claim {
         Claim(

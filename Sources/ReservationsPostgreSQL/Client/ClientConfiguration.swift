@@ -70,6 +70,7 @@ package struct ClientConfiguration: Sendable {
     }
 
     package static func milliseconds(_ duration: Duration) -> String {
-        "\(max(1, Int64(duration / .milliseconds(1))))ms"
+        // The server's greatest is 24 days.
+        "\(Int64(min(max(duration, .milliseconds(1)), .seconds(24 * 86_400)) / .milliseconds(1)))ms"
     }
 }

@@ -13,8 +13,10 @@ enum FenceMutant {
         var changed = 0
         for row in 0..<rows.count {
             let definition = rows[row, 0] ?? ""
-            let blind = definition.replacing("b.fence <= p_token", with: "true").replacing(
-                "b.fence > p_token", with: "false")
+            // Nor does the trigger see a fence fall.
+            let blind = definition.replacing("b.fence <= p_token", with: "true")
+                .replacing("b.fence > p_token", with: "false")
+                .replacing("fence = p_token", with: "fence = greatest(b.fence, p_token)")
             guard blind != definition else { continue }
             _ = try await store.client.run([Statement(blind, isPrepared: false)], mayCommit: true)
             changed += 1

@@ -51,9 +51,17 @@ extension ReservationError {
     static func unknown(_ message: String?, _ doubt: Doubt, attempts: Int) -> ReservationError {
         let advice = RetryAdvice.busy(attempts: attempts)
         return ReservationError(
-            .outcomeUnknown, message ?? "An earlier attempt, whose answer was lost, may still take effect.",
+            .outcomeUnknown, message ?? mayStillTakeEffect,
             retryAfter: max(advice, RetryAdvice.jittered(doubt.remaining)), attempts: attempts)
     }
+
+    /// An attempt under a key that nobody else knows is in progress.
+    static func underWay(attempts: Int) -> ReservationError {
+        ReservationError(
+            .outcomeUnknown, mayStillTakeEffect, retryAfter: RetryAdvice.busy(attempts: attempts), attempts: attempts)
+    }
+
+    private static let mayStillTakeEffect = "An earlier attempt, whose answer was lost, may still take effect."
 
     static func keyProblem(_ problem: KeyProblem, attempts: Int) -> ReservationError {
         switch problem {

@@ -169,7 +169,7 @@ public final class ReservationService: Service, Sendable {
                 .capacityBelowCommitments(bucket, committed: committed),
                 "\(bucket) has \(committed) held or sold; its capacity cannot be less.",
                 attempts: asked.attempts)
-        case .aboveMaximum: error = .aboveMaximum(bucket)
+        case .aboveMaximum: error = .aboveMaximum(bucket, attempts: asked.attempts)
         case .key where key == nil: error = .underWay(attempts: asked.attempts)
         case .key(let problem): error = .keyProblem(problem, attempts: asked.attempts)
         }

@@ -63,6 +63,7 @@ enum EnglishSentences {
         case .holdLimit(let limit, let current):
             "You have \(current) unconfirmed reservation\(current == 1 ? "" : "s"), and can have \(limit) at most. Please "
                 + "confirm or cancel one first."
+        case .capacityBelowCommitments(let bucket, 0): "There are not that many of \(name(bucket)) to take away."
         case .capacityBelowCommitments(let bucket, let committed):
             "\(committed) of \(name(bucket)) are held or sold, so there cannot be fewer."
         case .invalidRequest(let flaws): "This request cannot be: " + flaws.map(\.detail).joined(separator: " ")
@@ -147,6 +148,7 @@ enum KoreanSentences {
         case .idempotencyInProgress: "요청을 처리하고 있습니다. \(after(error))다시 확인해 주세요."
         case .holdLimit(let limit, let current):
             "확정하지 않은 예약이 \(current)건 있습니다. 최대 \(limit)건까지 가능하니 먼저 확정하거나 취소해 주세요."
+        case .capacityBelowCommitments(let bucket, 0): "\(name(bucket)) 수량이 그만큼 남아 있지 않아 줄일 수 없습니다."
         case .capacityBelowCommitments(let bucket, let committed):
             "\(name(bucket)) 수량 중 \(committed)개가 예약 또는 판매되어 그보다 줄일 수 없습니다."
         case .invalidRequest(let flaws): flaws.map(\.korean).joined(separator: " ")

@@ -446,8 +446,8 @@ async function begin() {
   try {
     const { items } = await ask('GET', '/v1/items');
     for (const item of items) {
-      if (item.id === SEATS) { $('seats-title').textContent = item.title; $('seats-strategy').textContent = item.strategy; }
-      if (item.id === POSTER) { $('poster-title').textContent = item.title; $('poster-strategy').textContent = item.strategy; }
+      if (item.id === SEATS) { $('seats-title').textContent = item.title; $('seats-strategy').textContent = `${t.strategy}: ${item.strategy}`; }
+      if (item.id === POSTER) { $('poster-title').textContent = item.title; $('poster-strategy').textContent = `${t.strategy}: ${item.strategy}`; }
     }
   } catch { /* The names stay as they are; what is live says that there is no connection. */ }
   for (const id of mine.all()) refresh(id);

@@ -25,7 +25,7 @@ const words = {
     operatorTitle: 'Operator', tokenTitle: 'Who is there?', token: 'Token', enter: 'Enter', figures: 'Figures',
     tokenHelp: 'The service prints the operator’s token when it starts, or was given one with --admin-token.',
     wrongToken: 'This token is not the one. Look at what the service printed.', noAdmin: 'Administration is off: start the service with --admin-token.',
-    invariants: 'invariants', allHold: 'All hold', broken: n => `${n} broken`, checked: (b, r) => `invariants, over ${b} buckets and ${r} reservations`,
+    invariants: 'invariants', allHold: 'All hold', broken: n => `${n} broken`, checked: (b, r) => `invariants; ${b} buckets, ${r} reservations`,
     staleFences: 'stale fences refused', retries: 'claims made again', listeners: 'pages watching', items: 'Items', item: 'Item',
     stock: 'Sold, held, available', refused: 'Refused', stale: 'Stale', stockText: (s, h, a) => `${s} sold, ${h} held, ${a} available`,
     rush: 'Rush', rushHelp: 'Virtual buyers who all want the same item, over HTTP. Whatever the strategy, nothing may be oversold.',

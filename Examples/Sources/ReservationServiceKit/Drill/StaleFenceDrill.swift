@@ -25,14 +25,19 @@ package struct StaleFenceDrill: Sendable {
 
     let shop: Shop
     let item: String
+    let program: String?
 
-    package init(_ shop: Shop, item: String) {
+    /// - Parameter program: `reservation-service` itself; this program where it is `nil`.
+    package init(_ shop: Shop, item: String, program: String? = nil) {
         self.shop = shop
         self.item = item
+        self.program = program
     }
 
     package func run() async throws -> Report {
-        guard let program = Bundle.main.executablePath else { throw RushFailure("this program does not know its path") }
+        guard let program = program ?? Bundle.main.executablePath else {
+            throw RushFailure("this program does not know its path")
+        }
         var arguments = ["paused-holder", "--store", shop.settings.store, "--item", item]
         for url in shop.settings.nodes.urls { arguments += ["--node", url] }
         var options = PlatformOptions()

@@ -15,8 +15,9 @@ extension ReservationService {
         let ask = { () async throws(StoreError) in try await self.store.resolve(resolution) }
         var outcome = try await asking(operation, ask)
         // A late confirmation does not find what others hold whose time is up, either, until that is written down.
-        if case .short(let shortages) = outcome, await reap(shortages.map(\.bucket)) {
-            outcome = try await asking(operation, ask)
+        if case .short(let shortages) = outcome {
+            let isReaped = await reap(shortages.map(\.bucket))
+            if isReaped || shortages.contains(where: \.countsOverdue) { outcome = try await asking(operation, ask) }
         }
         return try reservation(from: outcome, operation, since: start)
     }

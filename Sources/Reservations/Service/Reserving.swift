@@ -24,7 +24,9 @@ struct Reserving {
             case .success(.short(let shortages)) where !hasReaped:
                 // Holds whose time is up may still be counted: availability never waits for the sweeper.
                 hasReaped = true
-                if await service.reap(shortages.map(\.bucket)) { continue }
+                // Where the sweeper or another claim was faster there are none to end any more, and they are free all the same.
+                let isReaped = await service.reap(shortages.map(\.bucket))
+                if isReaped || shortages.contains(where: \.countsOverdue) { continue }
             case .failure(let error) where error.effect == .unknown || isUnknown:
                 isUnknown = true
                 // The claim's id finds what the first try has done.
@@ -66,4 +68,9 @@ struct Reserving {
         service.observer.refused("reserve", error, by: strategy, since: start)
         throw error
     }
+}
+
+extension Shortage {
+    /// Whether holds whose time was up were counted when the store looked.
+    var countsOverdue: Bool { (state?.held ?? 0) > heldByHolder + heldByOthers }
 }

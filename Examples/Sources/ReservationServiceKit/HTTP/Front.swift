@@ -32,7 +32,10 @@ package struct Front<Inner: HTTPResponder>: HTTPResponder where Inner.Context ==
                 throw Problem(.rateLimited, retryAfter: wait)
             }
             try refuseOtherSites(request)
-            return try await limited(request, context)
+            let response = try await limited(request, context)
+            // The router answers by itself when it finds nothing. Ours say how long they may be kept.
+            guard response.status.code >= 400, response.headers[.cacheControl] == nil else { return response }
+            return Self.problem(for: response.status).response(in: context.language)
         } catch {
             return problem(for: error).response(in: context.language)
         }
@@ -83,15 +86,21 @@ package struct Front<Inner: HTTPResponder>: HTTPResponder where Inner.Context ==
         case let problem as Problem: return problem
         case let error as ReservationError: return Problem(error)
         case let error as any HTTPResponseError:
-            switch error.status {
-            case .notFound: return Problem(.noSuchResource)
-            case .methodNotAllowed: return Problem(.methodNotAllowed)
-            case .contentTooLarge: return Problem(.bodyTooLarge)
-            default: return Problem(.malformedBody)
-            }
+            return Self.problem(for: error.status)
         default:
             logger.error("A request failed in a way that nobody expected", metadata: ["error": "\(error)"])
-            return Problem(code: "failed", status: .internalServerError, isRetryable: false) { language in
+            return Self.problem(for: .internalServerError)
+        }
+    }
+
+    private static func problem(for status: HTTPResponse.Status) -> Problem {
+        switch status {
+        case .notFound: Problem(.noSuchResource)
+        case .methodNotAllowed: Problem(.methodNotAllowed)
+        case .contentTooLarge: Problem(.bodyTooLarge)
+        case _ where status.code < 500: Problem(.malformedBody)
+        default:
+            Problem(code: "failed", status: .internalServerError, isRetryable: false) { language in
                 language == .korean
                     ? "서비스에 문제가 생겼습니다. 잠시 후 다시 시도해 주세요."
                     : "Something is wrong on our side. Please try again later."

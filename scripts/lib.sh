@@ -42,8 +42,8 @@ require_swift() {
     esac
 }
 
-# require_packages NAME...: of redis-server, hiredis, sqlite, libpq, postgresql, shellcheck, python, spin, cc, chromium. Installs what is
-# missing and says so.
+# require_packages NAME...: of redis-server, hiredis, sqlite, libpq, postgresql, shellcheck, python, spin, cc, chromium.
+# Installs what is missing and says so.
 require_packages() {
     local name missing=() formulae=()
     for name in "$@"; do

@@ -168,7 +168,20 @@ struct DemoCommand: AsyncParsableCommand {
     var units = 100
 
     func run() async throws {
-        var server = options.server()
+        guard options.store.isGiven else {
+            // Nothing is left of a demonstration.
+            let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+                "reservations-\(UUID().uuidString)")
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            defer { try? FileManager.default.removeItem(at: folder) }
+            return try await run(store: "sqlite:\(folder.path)/reservations.sqlite")
+        }
+        try await run(store: options.store.value)
+    }
+
+    private func run(store: String) async throws {
+        var server = options.server(logLevel: .warning)
+        server.settings.store = store
         server.signals = [.sigterm, .sigint]
         let token = server.settings.adminToken ?? Caller.makeSecret()
         server.settings.adminToken = token

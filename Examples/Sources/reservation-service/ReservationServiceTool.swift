@@ -55,6 +55,8 @@ struct StoreOption: ParsableArguments {
             valueName: "sqlite:PATH | postgres://..."))
     var store: String?
 
+    var isGiven: Bool { store != nil || Console.environment("RESERVATION_STORE") != nil }
+
     var value: String { store ?? Console.environment("RESERVATION_STORE") ?? "sqlite:reservations.sqlite" }
 }
 
@@ -108,8 +110,9 @@ struct ServeOptions: ParsableArguments {
     @Option(help: "Requests per second of one caller.")
     var rate = 20.0
 
-    @Option(help: "trace, debug, info, notice, warning, error or critical.")
-    var logLevel = Logger.Level.notice
+    @Option(
+        help: "trace, debug, info, notice, warning, error or critical; default notice, for the demonstration warning.")
+    var logLevel: Logger.Level?
 
     func validate() throws {
         guard (0...65_535).contains(port) else { throw ValidationError("--port is from 0 to 65535") }
@@ -130,10 +133,10 @@ struct ServeOptions: ParsableArguments {
     }
 
     /// Also makes this process's metrics: once.
-    func server() -> Server {
+    func server(logLevel defaultLevel: Logger.Level = .notice) -> Server {
         let registry = PrometheusRegistry()
         MetricsSystem.bootstrap(registry)
-        let level = logLevel
+        let level = logLevel ?? defaultLevel
         LoggingSystem.bootstrap { label in
             var handler = StreamLogHandler.standardError(label: label)
             handler.logLevel = level

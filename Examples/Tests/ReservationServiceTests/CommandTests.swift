@@ -42,6 +42,16 @@ struct CommandTests {
         #expect(broken.output.contains("soldByLines"))
     }
 
+    @Test("The demonstration sells everything once, has a late write refused, and leaves nothing behind")
+    func demonstration() async throws {
+        let result = try await run([
+            "demo", "--once", "--port", "0", "--buyers", "80", "--units", "10", "--log-level", "critical",
+        ])
+        #expect(result.status == .exited(0), "\(result.errors)")
+        #expect(result.output.contains("stale fences refused: 1"))
+        #expect(result.output.contains("oversell 0, lost 0, duplicates 0"))
+    }
+
     @Test("serve says where it listens, answers, and ends in order at SIGTERM, with listeners connected")
     func serve() async throws {
         let folder = try makeTemporaryDirectory("service")

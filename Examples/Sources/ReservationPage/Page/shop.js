@@ -90,6 +90,7 @@ function hold(lines) {
 async function send(key, request, attempt = 1) {
   const seatsOfIt = request.lines.map(line => line.seat).filter(Boolean);
   for (const seat of seatsOfIt) { busySeats.add(seat); paintSeat(seat); }
+  let isKept = false;
   try {
     const reservation = await ask('POST', '/v1/reservations', { body: { lines: request.lines }, key });
     pending.remove(key);
@@ -109,6 +110,7 @@ async function send(key, request, attempt = 1) {
       explain(error, request);
     } else {
       // No answer: nobody knows. The same request is sent again until somebody says what became of it.
+      isKept = true;
       const seconds = Math.min(2 ** attempt, 15);
       const timer = setTimeout(() => send(key, request, attempt + 1), seconds * 1000);
       notice(t.offline(name(request.lines)), {
@@ -117,7 +119,7 @@ async function send(key, request, attempt = 1) {
       return;
     }
   } finally {
-    for (const seat of seatsOfIt) { busySeats.delete(seat); paintSeat(seat); }
+    for (const seat of isKept ? [] : seatsOfIt) { busySeats.delete(seat); paintSeat(seat); }
     paintPoster();
   }
 }

@@ -88,11 +88,11 @@ struct TestService: Sendable {
 
     // MARK: Asking
 
+    /// Guarded by never being changed: what was parsed is only read.
     struct Answer: @unchecked Sendable {
         let status: Int
         let headers: HTTPHeaders
         let bytes: Data
-        /// Guarded by never being changed: what was parsed is only read.
         let json: [String: Any]
 
         var text: String { String(decoding: bytes, as: UTF8.self) }

@@ -39,6 +39,8 @@ package final class Shop: Sendable {
         var configuration = ReservationService.Configuration()
         configuration.hold = settings.hold
         configuration.limits.minimumHold = min(settings.limits.shortestHold, settings.hold)
+        // As many as one lock may have names.
+        configuration.limits.linesPerRequest = 16
         configuration.limits.liveHoldsPerHolder = settings.limits.liveHolds
         configuration.strategy = strategy(settings.strategy, locks)
         for item in settings.catalogue.items {

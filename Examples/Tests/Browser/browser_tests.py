@@ -226,6 +226,30 @@ class ShortHolds(BrowserCase):
         self.expect_seat(page, "H8", "yours")
 
 
+    def test_request_repeated_after_its_hold_is_over(self):
+        page = self.open()
+
+        def lose_answer(route):
+            if route.request.method == "POST":
+                route.fetch()
+                route.abort()
+            else:
+                route.continue_()
+
+        page.route("**/v1/reservations", lose_answer)
+        self.seat(page, "A1").click()
+        self.expect_seat(page, "A1", "pending")
+        # The other page sees it held, and then free again.
+        other = self.open()
+        self.expect_seat(other, "A1", "held")
+        self.expect_seat(other, "A1", "free")
+        page.unroute("**/v1/reservations")
+        page.reload()
+        expect(page.locator(".notice")).to_contain_text("ran out")
+        expect(page.locator(".hold")).to_have_count(0)
+        self.expect_seat(page, "A1", "free")
+
+
 class Looking(BrowserCase):
     def test_small_screen(self):
         page = self.open(viewport={"width": 360, "height": 740}, has_touch=True)

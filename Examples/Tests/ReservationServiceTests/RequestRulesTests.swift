@@ -33,6 +33,12 @@ struct RequestRulesTests {
                 let errors = answer.json["errors"] as? [[String: Any]] ?? []
                 #expect(errors.first?["pointer"] as? String == pointer, "\(body): \(answer.text)")
             }
+            let many = (1...17).map { "{\"item\":\"concert\",\"seat\":\"A\($0)\"}" }.joined(separator: ",")
+            let tooMany = try await service.hold(many, as: buyer)
+            #expect(tooMany.status == 422)
+            let wrongMethod = try await service.send(.PATCH, "/v1/items/poster")
+            #expect(wrongMethod.status == 405 || wrongMethod.status == 404)
+            #expect(wrongMethod.header("Content-Type") == "application/problem+json")
             let unknown = try await service.hold("{\"item\":\"unicorn\"}", as: buyer)
             #expect(unknown.status == 404)
             #expect(unknown.code == "unknown-bucket")

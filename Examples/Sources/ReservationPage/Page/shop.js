@@ -22,7 +22,7 @@ let waiting = null;
 function announce(text) { $('announcer').textContent = text; }
 
 /** A message with at most one thing to do next. */
-function notice(text, { action, label, calm = false, id } = {}) {
+function notice(text, { action, label, calm = false, id, onClose } = {}) {
   if (id) document.querySelector(`.notice[data-id="${CSS.escape(id)}"]`)?.remove();
   const box = document.createElement('div');
   box.className = calm ? 'notice calm' : 'notice';
@@ -36,11 +36,17 @@ function notice(text, { action, label, calm = false, id } = {}) {
     const element = document.createElement('button');
     element.type = 'button';
     element.textContent = name;
-    element.addEventListener('click', () => { box.remove(); act?.(); });
+    element.addEventListener('click', () => {
+      // Whoever closed it with the keyboard must not be thrown back to the top.
+      const hadFocus = box.contains(document.activeElement);
+      box.remove();
+      if (hadFocus) focusSeat(rovingSeat);
+      act?.();
+    });
     buttons.append(element);
   };
   if (label) button(label, action);
-  button(t.dismiss);
+  button(t.dismiss, onClose);
   box.append(words, buttons);
   $('notices').prepend(box);
   while ($('notices').children.length > 3) $('notices').lastChild.remove();
@@ -72,7 +78,9 @@ function explain(refusal, request) {
     case 'unauthenticated': return next(t.reload, () => location.reload());
     default:
       return problem.retryable && request
-        ? next(t.again, () => send(request.key, request))
+        ? notice(refusal.message, {
+          label: t.again, action: () => send(request.key, request), onClose: () => pending.remove(request.key),
+        })
         : next(t.lookAgain, () => location.reload());
   }
 }
@@ -95,8 +103,7 @@ async function send(key, request, attempt = 1) {
     const reservation = await ask('POST', '/v1/reservations', { body: { lines: request.lines }, key });
     pending.remove(key);
     document.querySelector(`.notice[data-id="${CSS.escape(key)}"]`)?.remove();
-    mine.add(reservation.id);
-    remember(reservation);
+    settle(reservation);
     if (reservation.state === 'held') announce(t.heldFor(name(reservation.lines), clock(reservation.expiresInSeconds)));
   } catch (error) {
     if (error instanceof Refusal && error.problem.status !== 500) {
@@ -128,6 +135,18 @@ function holdSeat(label, isFocused = false) {
   if (busySeats.has(label) || stateOf(label) !== 'free') return;
   if (isFocused) focusSeat(label);
   hold([{ item: SEATS, seat: label }]);
+}
+
+/** What a request came to; of one that is sent again later, that may be over already. */
+function settle(reservation) {
+  if (reservation.state === 'held' || reservation.state === 'confirmed') {
+    mine.add(reservation.id);
+    remember(reservation);
+  } else if (reservation.state === 'expired') {
+    expire(reservation);
+  } else {
+    forget(reservation.id);
+  }
 }
 
 /** Waits for the first hold of somebody else to end, and then asks anew. */
@@ -189,7 +208,6 @@ async function change(id, how, button) {
 }
 
 function expire(reservation) {
-  if (!holds.has(reservation.id)) return;
   forget(reservation.id);
   const label = name(reservation.lines);
   notice(t.expired(label), { label: t.holdAgain(label), action: () => hold(reservation.lines) });
@@ -198,9 +216,8 @@ function expire(reservation) {
 async function refresh(id) {
   try {
     const reservation = await ask('GET', `/v1/reservations/${id}`);
-    if (reservation.state === 'held' || reservation.state === 'confirmed') remember(reservation);
-    else if (reservation.state === 'expired' && holds.has(id)) expire(reservation);
-    else forget(id);
+    // Somebody else of this browser, another page, may have seen its end before.
+    if (mine.all().includes(id)) settle(reservation);
   } catch (error) {
     if (error instanceof Refusal && error.problem.status === 404) forget(id);
     // Anything else may pass: asked again when the connection is back.
@@ -458,6 +475,10 @@ async function begin() {
   listen(SEATS, onSeats, onConnection);
   listen(POSTER, event => { poster = event; paintPoster(); }, () => {});
   setInterval(tick, 500);
+  // Another page of this browser may have changed something, while this one was hidden or not.
+  const lookAgain = () => { for (const id of mine.all()) refresh(id); };
+  document.addEventListener('visibilitychange', () => { if (!document.hidden) lookAgain(); });
+  addEventListener('storage', event => { if (event.key === 'reservations') lookAgain(); });
 }
 
 begin();

@@ -2,7 +2,7 @@
 const words = {
   en: {
     skip: 'Go to the seats', eyebrow: 'Reservations', headline: 'Choose a seat. It is yours while you decide.',
-    connecting: 'Connecting', live: 'Live', updated: s => s < 2 ? 'Live, just now' : `Live, updated ${s} s ago`,
+    connecting: 'Connecting', live: 'Live',
     lost: 'No connection, trying again', messages: 'Messages', stage: 'Stage',
     mapHelp: 'Arrow keys move between seats, Enter holds one.',
     free: 'free', heldByOthers: 'held by others', yours: 'yours', sold: 'sold', held: 'held', available: 'available',
@@ -36,7 +36,7 @@ const words = {
   },
   ko: {
     skip: '좌석으로 이동', eyebrow: '예약', headline: '좌석을 고르세요. 결정하는 동안 맡아 드립니다.',
-    connecting: '연결 중', live: '실시간', updated: s => s < 2 ? '실시간, 방금' : `실시간, ${s}초 전 갱신`,
+    connecting: '연결 중', live: '실시간',
     lost: '연결이 끊겨 다시 시도하고 있습니다', messages: '알림', stage: '무대',
     mapHelp: '화살표 키로 좌석을 옮기고 Enter 키로 맡아 둡니다.',
     free: '빈 좌석', heldByOthers: '다른 분이 고르는 중', yours: '내 좌석', sold: '판매됨', held: '예약 중', available: '남음',

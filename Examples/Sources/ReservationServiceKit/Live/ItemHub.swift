@@ -41,8 +41,17 @@ actor ItemHub: Service {
     /// Begins with what has changed since `lastVersion`, or with everything.
     func listen(to item: String, after lastVersion: Int64?) async throws -> AsyncStream<Event> {
         guard streams < maximumStreams, !isOver else { throw Problem(.tooManyStreams, retryAfter: .seconds(3)) }
+        // Counted before anything is waited for, so that those who come together are not too many.
+        streams += 1
         if items[item] == nil {
-            let states = try await service.availability(of: item, limit: 10_000)
+            let states: [BucketState]
+            do {
+                states = try await service.availability(of: item, limit: 10_000)
+            } catch {
+                streams -= 1
+                throw error
+            }
+            guard !isOver else { throw Problem(.tooManyStreams, retryAfter: .seconds(3)) }
             let version = states.reduce(0) { $0 + $1.version }
             // Somebody may have been here in between.
             if items[item] == nil {
@@ -53,7 +62,6 @@ actor ItemHub: Service {
         let (stream, continuation) = AsyncStream<Event>.makeStream(bufferingPolicy: .bufferingNewest(Self.buffered))
         let number = nextListener
         nextListener += 1
-        streams += 1
         continuation.onTermination = { _ in Task { await self.leave(item, number) } }
         items[item]?.listeners[number] = continuation
         if let watched = items[item] { continuation.yield(.text(Self.greeting(item, watched, lastVersion))) }

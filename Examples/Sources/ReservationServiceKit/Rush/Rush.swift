@@ -93,7 +93,9 @@ package struct Rush: Sendable {
         result.lost += max(0, result.confirmed - soldMore - result.lost)
         result.duplicates += max(0, soldMore - result.confirmed - book.unknown)
         result.oversell = max(0, after.held + after.sold - after.capacity) + max(0, result.confirmed - before.available)
-        result.stuck = max(0, after.held - before.held)
+        result.stillHeld = max(0, after.held - before.held)
+        // Of buyers who gave up, too: only who waited until every hold is over can say that one is stuck.
+        result.stuck = plan.isLifecycle ? result.stillHeld : 0
         if let token = plan.adminToken {
             let answer = try await client.send(.GET, "/v1/admin/invariants", token: token)
             result.findings = answer.decode(RushClient.Audit.self)?.findings.count

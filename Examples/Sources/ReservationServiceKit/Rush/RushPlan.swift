@@ -37,6 +37,8 @@ package struct RushResult: Sendable {
     package var findings: Int?
     /// Holds that were still there long after their time.
     package var stuck = 0
+    /// Holds that were there at the end: their buyers gave up, or left them to expire.
+    package var stillHeld = 0
 
     package var offered = 0
     package var confirmed = 0

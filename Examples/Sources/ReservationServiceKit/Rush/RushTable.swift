@@ -7,8 +7,9 @@ extension RushResult {
         ]
         if cancelled + leftToExpire > 0 {
             rows.append(("cancelled", "\(cancelled)"))
-            rows.append(("left to expire", "\(leftToExpire), still held: \(stuck)"))
+            rows.append(("left to expire", "\(leftToExpire)"))
         }
+        if stillHeld > 0 { rows.append(("still held", "\(stillHeld)")) }
         rows.append(("sold out for", "\(soldOut)"))
         let others = gaveUp.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
         rows.append(("gave up", others.isEmpty ? "0" : others))

@@ -65,6 +65,8 @@ package struct RushResult: Sendable {
 package struct Latencies: Sendable {
     private var values: [Double] = []
 
+    package init() {}
+
     package mutating func add(_ duration: Duration) { values.append(duration / .milliseconds(1)) }
 
     package var count: Int { values.count }

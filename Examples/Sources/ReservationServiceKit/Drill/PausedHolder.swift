@@ -57,6 +57,8 @@ private final class PausingStore: ReservationStore, Sendable {
 
     init(_ store: WatchedStore) { self.store = store }
 
+    var settlingTime: Duration { store.settlingTime }
+
     func claim(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimOutcome {
         if case .fenced(let token) = rule, hasPaused.isFirst() {
             Console.print("PAUSED \(token)")

@@ -12,7 +12,7 @@ extension Problem {
     private static func status(of code: ReservationError.Code) -> HTTPResponse.Status {
         switch code {
         case .unknownBucket, .notFound: .notFound
-        case .busy, .outcomeUnknown, .cancelled, .closed: .serviceUnavailable
+        case .busy, .unavailable, .outcomeUnknown, .cancelled, .closed: .serviceUnavailable
         case .holdExpired: .gone
         case .idempotencyKeyReused, .invalidRequest: .unprocessableContent
         case .misconfigured, .failed: .internalServerError

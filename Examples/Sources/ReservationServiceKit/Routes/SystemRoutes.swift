@@ -75,7 +75,8 @@ struct SystemRoutes {
 package enum ProblemCodes {
     package static let all: Set<String> =
         Set(Problem.Own.allCases.map(\.rawValue)).union([
-            "out-of-stock", "seat-unavailable", "unknown-bucket", "busy", "outcome-unknown", "hold-expired",
+            "out-of-stock", "seat-unavailable", "unknown-bucket", "busy", "unavailable", "outcome-unknown",
+            "hold-expired",
             "already-confirmed", "already-cancelled", "already-returned", "not-confirmed", "extension-limit",
             "not-found", "idempotency-key-reused", "idempotency-in-progress", "hold-limit",
             "capacity-below-commitments", "invalid-request", "cancelled", "closed", "misconfigured", "failed",

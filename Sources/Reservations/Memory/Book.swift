@@ -50,6 +50,7 @@ package struct Book: Sendable {
     package var holds: Set<ReservationID> = []
     package var requests: [Caller: Request] = [:]
     package var ledger: [LedgerEntry] = []
+    package var lines = Lines()
 
     package init() {}
 
@@ -135,15 +136,19 @@ package struct Book: Sendable {
     enum Replay {
         case isNew
         case reused
+        /// It is in a line.
+        case waiting
         case answer(Request.Answer)
     }
 
     func replay(of request: RequestKey?) -> Replay {
-        guard let request, let known = requests[Caller(request)] else { return .isNew }
-        guard known.key.operation == request.operation, known.key.fingerprint == request.fingerprint else {
-            return .reused
+        guard let request else { return .isNew }
+        if let entry = lines.entries[request.name] {
+            guard entry.claim.request?.isSame(as: request) == true else { return .reused }
+            if entry.state == .waiting { return .waiting }
         }
-        return .answer(known.answer)
+        guard let known = requests[Caller(request)] else { return .isNew }
+        return known.key.isSame(as: request) ? .answer(known.answer) : .reused
     }
 
     package mutating func remember(_ request: RequestKey?, _ answer: Request.Answer, now: Date) {

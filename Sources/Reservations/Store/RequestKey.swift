@@ -16,6 +16,14 @@ public struct RequestKey: Hashable, Sendable {
         self.operation = operation
         self.fingerprint = fingerprint
     }
+
+    /// Whether another request with the same caller and key asks for the same.
+    package func isSame(as other: RequestKey) -> Bool {
+        operation == other.operation && fingerprint == other.fingerprint
+    }
+
+    /// Caller and key.
+    package var name: RequestName { RequestName(caller: caller, key: key) }
 }
 
 /// Why an idempotency key could not be used.

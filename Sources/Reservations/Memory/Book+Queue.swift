@@ -28,13 +28,14 @@ package struct Lines: Sendable {
 }
 
 extension Book {
-    package mutating func preparePartitions(_ count: Int) throws(StoreError) {
+    package mutating func preparePartitions(_ count: Int) throws(StoreError) -> [Int64] {
         if lines.partitions.isEmpty {
             lines.partitions = Array(repeating: Lines.Partition(), count: count)
         }
         guard lines.partitions.count == count else {
             throw .otherPartitions(there: lines.partitions.count, wanted: count)
         }
+        return lines.partitions.map(\.served)
     }
 
     private func partition(_ number: Int) throws(StoreError) -> Lines.Partition {

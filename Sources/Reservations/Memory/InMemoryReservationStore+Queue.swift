@@ -6,7 +6,7 @@
 
 extension InMemoryReservationStore: QueueingReservationStore {
     /// See ``QueueingReservationStore/preparePartitions(_:)``.
-    public func preparePartitions(_ count: Int) async throws(StoreError) {
+    public func preparePartitions(_ count: Int) async throws(StoreError) -> [Int64] {
         try await transaction(.queue) { (book, _) throws(StoreError) in try book.preparePartitions(count) }
     }
 

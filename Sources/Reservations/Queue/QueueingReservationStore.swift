@@ -10,9 +10,10 @@
 public protocol QueueingReservationStore: ReservationStore {
     /// Makes as many partitions as there shall be, or finds that there are.
     ///
+    /// - Returns: for each, the greatest number of a request that had its turn.
     /// - Throws: ``StoreError/Code/misconfigured`` when the store has another number of them: requests that wait would not be
     ///   found.
-    func preparePartitions(_ count: Int) async throws(StoreError)
+    func preparePartitions(_ count: Int) async throws(StoreError) -> [Int64]
 
     /// Writes requests down as waiting, each with the next number of its partition, in their order. One transaction; what one
     /// request comes to has nothing to do with the others.

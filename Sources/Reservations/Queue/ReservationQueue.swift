@@ -19,8 +19,9 @@ public protocol ReservationQueue: Sendable {
     /// Where the last entry of a partition stands or stood; `nil` when there has never been one, or it was forgotten.
     func lastPosition(of partition: Int) async throws(QueueError) -> QueuePosition?
 
-    /// Forgets entries up to and with a position. Others may be forgotten with their memory, never to keep a limit.
-    func trim(_ partition: Int, through position: QueuePosition) async throws(QueueError)
+    /// Forgets entries that had their turn, with all that was noted of them, and all before them. Never forgets others, for no
+    /// limit.
+    func trim(_ partition: Int, served entries: [QueueEntry]) async throws(QueueError)
 
     /// Keeps a request that cannot be decided where an operator finds it. At least the last 10,000 of a partition.
     func bury(_ request: RequestName, of partition: Int, reason: String) async throws(QueueError)

@@ -171,6 +171,9 @@ public final class WaitingLine: Service, Sendable {
         return Int(Fingerprint.digest(of: ["line", item]) % UInt128(configuration.partitions))
     }
 
+    /// Whether ``run()`` is under way, and requests are accepted.
+    public var isRunning: Bool { board.isOpen }
+
     func hasPartition(_ partition: Int) -> Bool {
         (0..<configuration.partitions).contains(partition)
     }

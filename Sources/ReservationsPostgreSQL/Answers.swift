@@ -84,6 +84,10 @@ enum Answers {
         return shortages
     }
 
+    static func buckets(_ json: String?) throws(StoreError) -> [Bucket] {
+        try decode([BucketName].self, json).map(\.bucket)
+    }
+
     static func staleFence(_ json: String?) throws(StoreError) -> (Bucket, seen: Int64) {
         let answer = try decode(FenceAnswer.self, json)
         return (answer.bucket.bucket, answer.seen)
@@ -126,7 +130,7 @@ enum Answers {
         return "\(seconds * 1_000_000 + attoseconds / 1_000_000_000_000)"
     }
 
-    private static func decode<Answer: Decodable>(_ type: Answer.Type, _ json: String?) throws(StoreError) -> Answer {
+    static func decode<Answer: Decodable>(_ type: Answer.Type, _ json: String?) throws(StoreError) -> Answer {
         guard let json, let answer = try? JSONDecoder().decode(type, from: Data(json.utf8)) else { throw .nonsense }
         return answer
     }

@@ -126,8 +126,10 @@ enum Answers {
     }
 
     static func micros(_ duration: Duration) -> String {
+        // Some 3,000 years: what is longer would be no time of the database's.
+        let longest: Int64 = 100_000_000_000
         let (seconds, attoseconds) = duration.components
-        return "\(seconds * 1_000_000 + attoseconds / 1_000_000_000_000)"
+        return "\(min(max(seconds, -longest), longest) * 1_000_000 + attoseconds / 1_000_000_000_000)"
     }
 
     static func decode<Answer: Decodable>(_ type: Answer.Type, _ json: String?) throws(StoreError) -> Answer {

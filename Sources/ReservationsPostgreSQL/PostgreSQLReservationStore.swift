@@ -112,6 +112,10 @@ public final class PostgreSQLReservationStore: ReservationStore {
         }
     }
 
+    /// ``Configuration/statementTimeout``: so long may a statement go on in the server, whose connection broke. A commit that
+    /// the server's disk or its standby holds up goes on for longer.
+    public var settlingTime: Duration { configuration.statementTimeout }
+
     /// Brings the schema up to date. Any number of processes may do it at once: one does, the others wait for it.
     ///
     /// Needs the right to create the schema or, where it exists, tables and functions in it. Whoever merely uses the store

@@ -3,26 +3,36 @@ import Reservations
 extension PostgreSQLReservationStore {
     /// See `ReservationStore.claim(_:by:)`.
     public func claim(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimOutcome {
+        try await attempt(claim, by: rule).outcome
+    }
+
+    /// See `ReservationStore.attempt(_:by:)`.
+    public func attempt(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimAnswer {
         guard Set(claim.cart.buckets).count == claim.cart.lines.count else {
-            throw StoreError(.refusedByConstraint, "A bucket stands twice in a cart.")
+            throw StoreError(.refusedByConstraint, "A bucket stands twice in a cart.", attempts: 0)
         }
         var locksFirst = false
-        for _ in 0..<Self.looks {
+        for look in 1...Self.looks {
             let rows: Rows
             do throws(DatabaseError) {
                 rows = try await client.query(
                     Self.claimStatement, Self.parameters(of: claim, rule, locksFirst: locksFirst))
             } catch {
                 // Under the rows' locks the second look cannot be in vain.
-                guard error.sqlState == Self.bucketsHaveChanged else { throw StoreError(error) }
+                guard error.sqlState == Self.bucketsHaveChanged else {
+                    let failure = StoreError(error)
+                    throw failure.after(attempts: look - 1 + failure.attempts)
+                }
                 locksFirst = true
                 continue
             }
             guard rows.count == 1, let outcome = rows[0, 0] else { throw .nonsense }
             if outcome == "again" { continue }
-            return try Self.outcome(outcome, of: claim, rows)
+            return ClaimAnswer(try Self.outcome(outcome, of: claim, rows), attempts: look)
         }
-        throw StoreError(.busy, "What the cart needs came and went \(Self.looks) times while it was looked at.")
+        throw StoreError(
+            .busy, "What the cart needs came and went \(Self.looks) times while it was looked at.", attempts: Self.looks
+        )
     }
 
     /// Raised by the function: the look was favourable and the update was not, because others were faster.
@@ -40,7 +50,8 @@ extension PostgreSQLReservationStore {
         var (locksFirst, lockTimeout, token, versions): (Bool, String?, Int64?, String?) = (locksFirst, nil, nil, nil)
         switch rule {
         case .atomic: break
-        case .pessimistic(let timeout): (locksFirst, lockTimeout) = (true, ClientConfiguration.milliseconds(timeout))
+        case .pessimistic(let timeout):
+            (locksFirst, lockTimeout) = (true, ClientConfiguration.milliseconds(min(timeout, .seconds(86_400))))
         case .optimistic(let seen): versions = Statement.array(claim.cart.buckets.map { seen[$0] })
         case .fenced(let greatest): token = greatest
         }

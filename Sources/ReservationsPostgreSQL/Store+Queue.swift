@@ -106,7 +106,9 @@ extension PostgreSQLReservationStore: QueueingReservationStore {
         }
     }
 
-    private static func verdicts(_ json: String, of requests: [RequestName]) throws(StoreError) -> [BatchOutcome.Verdict] {
+    private static func verdicts(_ json: String, of requests: [RequestName]) throws(StoreError) -> [BatchOutcome
+        .Verdict]
+    {
         var verdicts: [BatchOutcome.Verdict] = []
         for verdict in try Answers.decode([VerdictAnswer].self, json) {
             guard requests.indices.contains(verdict.place), let kind = BatchOutcome.Verdict.Kind(rawValue: verdict.kind)

@@ -6,7 +6,7 @@ extension PostgreSQLReservationStore {
         let rows = try await read("SELECT reservation_json($1)", ["\(id)"])
         guard let json = rows[0, 0] else { return nil }
         let found = try Answers.reservation(json)
-        return holder == nil || found.holder == holder ? found : nil
+        return found.belongs(to: holder) ? found : nil
     }
 
     private static let columns = "b.kind, b.item, b.label, b.night, b.capacity, b.held, b.sold, b.version, b.fence"

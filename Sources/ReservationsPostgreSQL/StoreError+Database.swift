@@ -5,13 +5,15 @@ extension StoreError {
     init(_ error: DatabaseError) {
         let effect: Effect = error.effectIsUnknown ? .unknown : .none
         switch error.code {
-        case .connectFailed, .connectionLost: self.init(.unavailable, error.message, effect: effect)
+        // The database was not asked.
+        case .connectFailed: self.init(.unavailable, error.message, attempts: 0)
+        case .connectionLost: self.init(.unavailable, error.message, effect: effect)
         case .refused, .invalidURL: self.init(.misconfigured, error.message, effect: effect)
         // The server hangs, or the statement was given up in good order.
         case .timedOut: self.init(error.effectIsUnknown ? .unavailable : .busy, error.message, effect: effect)
-        case .exhausted: self.init(.busy, error.message, effect: effect)
+        case .exhausted: self.init(.busy, error.message, effect: effect, attempts: 0)
         case .cancelled: self.init(.cancelled, error.message, effect: effect)
-        case .closed: self.init(.closed, "The store was closed.", effect: effect)
+        case .closed: self.init(.closed, "The store was closed.", effect: effect, attempts: 0)
         case .failed: self.init(.failed, error.message, effect: effect)
         case .server: self.init(sqlState: error.sqlState ?? "", error, effect)
         }

@@ -14,13 +14,17 @@ final class Connections: Sendable {
 
     private let pool: DatabasePool
     private let busy: BusyWait
+    private let line: WriterLine
+    private let busyTimeout: Duration
     private let now: @Sendable () -> Date
     private let state = Mutex(State())
 
-    private init(pool: DatabasePool, busy: BusyWait, now: @escaping @Sendable () -> Date) {
+    private init(pool: DatabasePool, busy: BusyWait, _ options: SQLiteReservationStore.Configuration) {
         self.pool = pool
         self.busy = busy
-        self.now = now
+        line = WriterLine(maximumWaiters: options.maximumWaiters)
+        busyTimeout = options.busyTimeout
+        now = options.now
     }
 
     // MARK: Opening and closing
@@ -29,12 +33,12 @@ final class Connections: Sendable {
     static func open(_ path: String, _ options: SQLiteReservationStore.Configuration) async throws(StoreError)
         -> Connections
     {
-        let busy = BusyWait(limit: options.busyTimeout)
+        let busy = BusyWait()
         let result = await onThread { () -> Result<DatabasePool, any Error> in
             Result { try openPool(path, options, busy) }
         }
         switch result {
-        case .success(let pool): return Connections(pool: pool, busy: busy, now: options.now)
+        case .success(let pool): return Connections(pool: pool, busy: busy, options)
         case .failure(let error): throw StoreError(error)
         }
     }
@@ -93,7 +97,7 @@ final class Connections: Sendable {
             if !state.isClosed { state.running += 1 }
             return !state.isClosed
         }
-        guard isOpen else { throw StoreError(.closed, "The store was closed.") }
+        guard isOpen else { throw StoreError(.closed, "The store was closed.", attempts: 0) }
     }
 
     private func leave() {
@@ -124,13 +128,26 @@ final class Connections: Sendable {
     /// When the task is cancelled, a statement under way is interrupted and everything is rolled back; from the commit on,
     /// the answer is that of the transaction.
     ///
-    /// - Parameter patience: how long to wait for its turn, at most as long as the store waits anyway.
     func write<Value: Sendable>(
-        patience: Duration? = nil, _ body: @escaping @Sendable (Tables) throws -> Verdict<Value>
+        _ body: @escaping @Sendable (Tables) throws -> Verdict<Value>
+    ) async throws(StoreError) -> Value {
+        try await write(call(), body)
+    }
+
+    /// A transaction that begins to wait now.
+    ///
+    /// - Parameter patience: how long, at most as long as the store waits anyway.
+    func call(patience: Duration? = nil) -> BusyWait.Call {
+        BusyWait.Call(until: .now + min(patience ?? busyTimeout, busyTimeout))
+    }
+
+    func write<Value: Sendable>(
+        _ call: BusyWait.Call, _ body: @escaping @Sendable (Tables) throws -> Verdict<Value>
     ) async throws(StoreError) -> Value {
         try enter()
         defer { leave() }
-        let call = BusyWait.Call(until: patience.map { ContinuousClock.now + $0 })
+        try await line.enter(call)
+        defer { line.leave() }
         let progress = Progress<Value>()
         do {
             return try await withTaskCancellationHandler {
@@ -153,6 +170,7 @@ final class Connections: Sendable {
             // Whatever else went wrong, what is committed is the answer.
             if progress.isDone.load(ordering: .relaxed), let value = try? progress.result() { return value }
             throw StoreError(error, isCommitting: progress.isCommitting.load(ordering: .relaxed))
+                .after(attempts: call.attempts)
         }
     }
 
@@ -169,6 +187,9 @@ final class Connections: Sendable {
             return value
         }
     }
+
+    /// For tests: how many of this process wait for their turn to write.
+    var waitingWriters: Int { line.length }
 
     /// For tests: SQL by hand, on the writing connection.
     func withWriter<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {

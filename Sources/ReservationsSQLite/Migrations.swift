@@ -15,6 +15,10 @@ struct Migrations {
     func run() throws {
         try db.execute(sql: "CREATE TABLE IF NOT EXISTS reservation_schema (version INTEGER NOT NULL) STRICT")
         let version = try version() ?? 0
+        guard version >= 0 else {
+            throw StoreError(
+                .misconfigured, "The database has version \(version) of the schema, which there never was.")
+        }
         guard version <= Self.steps.count else {
             throw StoreError(
                 .misconfigured,

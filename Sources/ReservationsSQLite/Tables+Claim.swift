@@ -82,7 +82,7 @@ extension Tables {
         case .reused, .bucket: return .key(.reused)
         }
         if let found = try reservation(claim.id, holder: nil) {
-            guard found.holder == claim.holder else {
+            guard found.belongs(to: claim.holder) else {
                 throw StoreError(.refusedByConstraint, "There is a reservation with this id already.")
             }
             return .replayed(found)
@@ -165,10 +165,12 @@ extension Duration {
     var milliseconds: Int64 {
         let (seconds, attoseconds) = components
         let (whole, isBeyond) = seconds.multipliedReportingOverflow(by: 1_000)
-        guard !isBeyond, abs(whole) < Self.longest else { return seconds < 0 ? -Self.longest : Self.longest }
+        guard !isBeyond, (-Self.longestMilliseconds...Self.longestMilliseconds).contains(whole) else {
+            return seconds < 0 ? -Self.longestMilliseconds : Self.longestMilliseconds
+        }
         return whole + (attoseconds + (attoseconds < 0 ? -1 : 1) * 500_000_000_000_000) / 1_000_000_000_000_000
     }
 
     /// Some 3,000 years, so that sums with a time are no overflow.
-    private static let longest: Int64 = 100_000_000_000_000
+    static let longestMilliseconds: Int64 = 100_000_000_000_000
 }

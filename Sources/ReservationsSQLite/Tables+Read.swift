@@ -20,7 +20,7 @@ extension Tables {
     }
 
     func states(ofItem item: String, after last: Bucket?, limit: Int) throws -> [BucketState] {
-        if let last, last.item == item {
+        if let last, last.item.hasSameBytes(as: item) {
             return try all(SQL.bucketsOfItemAfter, [item, last.label, last.night, max(limit, 0)], BucketState.init)
         }
         // One of another item is before all of these or after them.

@@ -9,9 +9,9 @@ import Reservations
 extension Tables {
     func resolve(_ resolution: Resolution) throws -> Verdict<ResolutionOutcome> {
         if let outcome = try replayed(resolution.request) { return .drop(outcome) }
-        guard let stored = try stored(resolution.id),
-            resolution.holder == nil || resolution.holder == stored.reservation.holder
-        else { return .drop(.notFound) }
+        guard let stored = try stored(resolution.id), stored.reservation.belongs(to: resolution.holder) else {
+            return .drop(.notFound)
+        }
         let found = stored.reservation.seen(at: date)
         switch (resolution.kind, found.state) {
         case (.confirm, .confirmed), (.cancel, .cancelled), (.return, .returned): return .drop(.repeated(found))

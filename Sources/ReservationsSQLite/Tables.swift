@@ -78,7 +78,7 @@ struct Tables {
 
     /// As it counts now.
     func reservation(_ id: ReservationID, holder: String?) throws -> Reservation? {
-        guard let found = try stored(id)?.reservation, holder == nil || found.holder == holder else { return nil }
+        guard let found = try stored(id)?.reservation, found.belongs(to: holder) else { return nil }
         return found.seen(at: date)
     }
 
@@ -136,8 +136,10 @@ struct Tables {
     func replay(of request: RequestKey?) throws -> Replay {
         guard let request else { return .isNew }
         return try first(SQL.request, [request.caller, request.key]) { row -> Replay in
-            guard try row.decode(atIndex: 0) == request.operation, try row.decode(atIndex: 1) == request.fingerprint
-            else { return .reused }
+            let known = RequestKey(
+                caller: request.caller, key: request.key, operation: try row.decode(atIndex: 0),
+                fingerprint: try row.decode(atIndex: 1))
+            guard known.isSameRequest(as: request) else { return .reused }
             guard try row.decode(atIndex: 2) == "done" else { return .isNew }
             if let id = try row.decode(UUID?.self, atIndex: 3) { return .reservation(ReservationID(id)) }
             return .bucket(try row.decode(atIndex: 4))
@@ -161,8 +163,13 @@ extension Date {
         self.init(timeIntervalSince1970: Double(milliseconds) / 1_000)
     }
 
-    /// Rounded down. Those that the store has made are whole.
-    var milliseconds: Int64 { Int64((timeIntervalSince1970 * 1_000).rounded(.toNearestOrEven)) }
+    /// Those that the store has made are whole. What a clock, or a hand in the file, has put beyond some 3,000 years is
+    /// brought back to there, so that sums are no overflow.
+    var milliseconds: Int64 {
+        let exact = (timeIntervalSince1970 * 1_000).rounded(.toNearestOrEven)
+        let longest = Double(Duration.longestMilliseconds)
+        return Int64(exact.isNaN ? 0 : min(max(exact, -longest), longest))
+    }
 }
 
 extension Reservation {

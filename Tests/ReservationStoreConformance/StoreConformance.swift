@@ -12,7 +12,7 @@ package enum StoreConformance {
     /// The contract of ``ReservationStore``, method by method.
     package static var storeChecks: [ConformanceCheck] {
         ClaimMode.allCases.flatMap(claimChecks) + rules + resolutions + lateConfirmations + idempotency + reading
-            + housekeeping
+            + housekeeping + outsiders
     }
 
     /// The failure catalogue, and a random history, through the service: for each strategy.

@@ -16,6 +16,8 @@ extension StoreWrapper {
         try await inner.claim(claim, by: rule)
     }
 
+    package var settlingTime: Duration { inner.settlingTime }
+
     package func resolve(_ resolution: Resolution) async throws(StoreError) -> ResolutionOutcome {
         try await inner.resolve(resolution)
     }
@@ -100,6 +102,9 @@ package struct FlakyStore: StoreWrapper {
         self.inner = inner
         self.next = next
     }
+
+    /// None: a call whose answer is lost has come to its end before.
+    package var settlingTime: Duration { .zero }
 
     private func through<Answer>(_ body: () async throws(StoreError) -> Answer) async throws(StoreError) -> Answer {
         switch next() {

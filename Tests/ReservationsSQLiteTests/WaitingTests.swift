@@ -55,6 +55,77 @@ struct WaitingTests {
         }
     }
 
+    @Test("How often the file's lock was asked for is told")
+    func attempts() async throws {
+        try await Self.withLockedFile({ $0.busyTimeout = .milliseconds(50) }) { harness in
+            let error = await #expect(throws: StoreError.self) {
+                _ = try await harness.store.attempt(Self.claim(), by: .atomic)
+            }
+            #expect((error?.attempts ?? 0) > 1)
+        }
+        try await withStore { harness in
+            _ = try await harness.store.restock(StockChange(bucket: Self.bucket, delta: 1, actor: "stock"))
+            #expect(try await harness.store.attempt(Self.claim(), by: .atomic).attempts == 1)
+            #expect(try await harness.store.attempt(Self.claim(), by: .atomic).attempts == 1, "one that is short")
+        }
+    }
+
+    /// Behind a claim that has its turn, and waits for another process.
+    private static func withFullLine(
+        _ change: @escaping (inout SQLiteReservationStore.Configuration) -> Void = { _ in },
+        _ body: @escaping (SQLiteHarness) async throws -> Void
+    ) async throws {
+        try await withLockedFile(change) { harness in
+            let first = Task { try await harness.store.claim(claim(), by: .atomic) }
+            let second = Task { try await harness.store.claim(claim(), by: .atomic) }
+            while harness.sqlite.waitingWriters < 1 { await Task.yield() }
+            try await body(harness)
+            for task in [first, second] {
+                task.cancel()
+                await #expect(throws: StoreError.self) { _ = try await task.value }
+            }
+        }
+    }
+
+    @Test("A pessimistic claim waits no longer than its lock timeout for others of its own process")
+    func lockTimeoutInProcess() async throws {
+        try await Self.withFullLine { harness in
+            let claim = Self.claim()
+            let error = await #expect(throws: StoreError.self) {
+                _ = try await harness.store.claim(claim, by: .pessimistic(lockTimeout: .milliseconds(20)))
+            }
+            #expect(error?.code == .busy && error?.effect == StoreError.Effect.none)
+            #expect(error?.attempts == 0)
+            #expect(harness.sqlite.waitingWriters == 1, "the others wait still")
+        }
+    }
+
+    @Test("A cancelled task leaves the line at once")
+    func cancelledInLine() async throws {
+        try await Self.withFullLine { harness in
+            let task = Task { try await harness.store.claim(Self.claim(), by: .atomic) }
+            while harness.sqlite.waitingWriters < 2 { await Task.yield() }
+            task.cancel()
+            let error = await #expect(throws: StoreError.self) { _ = try await task.value }
+            #expect(error?.code == .cancelled)
+            #expect(harness.sqlite.waitingWriters == 1)
+        }
+    }
+
+    @Test("More than may wait are refused at once")
+    func fullLine() async throws {
+        try await Self.withFullLine({ $0.maximumWaiters = 1 }) { harness in
+            for _ in 0..<3 {
+                let error = await #expect(throws: StoreError.self) {
+                    _ = try await harness.store.claim(Self.claim(), by: .atomic)
+                }
+                #expect(error?.code == .busy && error?.effect == StoreError.Effect.none)
+                #expect(error?.attempts == 0)
+            }
+            #expect(harness.sqlite.waitingWriters == 1)
+        }
+    }
+
     @Test("A cancelled task waits no longer")
     func cancelled() async throws {
         try await Self.withLockedFile { harness in

@@ -49,6 +49,7 @@ struct BrokenVariantTests {
         named("A stale token is refused, and changes nothing") { RaisesFencesInVain(memory: $0) },
         named("A key of a refused request may be used again") { RecordsRefusals(memory: $0) },
         named("Somebody else's reservation is not there") { IgnoresOwners(inner: $0) },
+        named("Two spellings of one letter are two items and two holders") { ComparesTexts(inner: $0) },
         named("atomic: a claim that is short holds nothing, and names all that is short") { HoldsInPart(memory: $0) },
         named("A confirmation sells, a repeated one answers the same, a return gives back") {
             KeepsNoLedger(memory: $0)

@@ -43,7 +43,8 @@ struct LockedStrategyTests {
                     try await service.reserve([Line(.counted("shirt"))], for: "ann")
                 }
             }
-            #expect(error?.code.name == "busy")
+            #expect(error?.code == .unavailable)
+            #expect(error?.attempts == 0)
             #expect(error?.isRetryable == true)
             #expect(error?.retryAfter != nil)
             #expect(try await store.states(of: [.counted("shirt")]).first?.held == 0)
@@ -81,6 +82,7 @@ struct LockedStrategyTests {
             #expect(error.code == .busy)
             #expect(error.effect == .none)
             #expect(store.asked.value == 0)
+            #expect(result.attempts == 0)
             #expect(!result.fellBack)
         }
     }

@@ -181,3 +181,13 @@ struct ExpiresTwice: StoreWrapper {
         return ended
     }
 }
+
+/// Compares holders as Swift compares strings.
+struct ComparesTexts: StoreWrapper {
+    let inner: any ReservationStore
+
+    func reservation(_ id: ReservationID, holder: String?) async throws(StoreError) -> Reservation? {
+        let found = try await inner.reservation(id, holder: nil)
+        return holder == nil || found?.holder == holder ? found : nil
+    }
+}

@@ -81,12 +81,15 @@ struct SentenceTests {
                 Shortfall(bucket: bucket, requested: 1, available: 0, heldByOthers: 0, heldByHolder: 0)
             ]),
             .seatUnavailable(conflicts: seats, yours: [], alternatives: []), .unknownBucket(bucket),
-            .busy(attempts: 1, strategy: "atomic"), .outcomeUnknown, .holdExpired(at: now), .alreadyConfirmed(at: now),
+            .busy(attempts: 1, strategy: "atomic"), .unavailable, .outcomeUnknown, .holdExpired(at: now),
+            .alreadyConfirmed(at: now),
             .alreadyCancelled(at: now), .alreadyReturned(at: now), .notConfirmed, .extensionLimit(hardDeadline: now),
             .notFound, .idempotencyKeyReused, .idempotencyInProgress, .holdLimit(limit: 1, current: 1),
             .capacityBelowCommitments(bucket, committed: 1),
-            .invalidRequest([.init(pointer: "/lines", detail: "A reservation needs at least one line.")]), .cancelled,
-            .closed, .misconfigured, .failed,
+            .invalidRequest([
+                .init(
+                    pointer: "/lines", detail: "A reservation needs at least one line.", korean: "상품을 선택해 주세요.")
+            ]), .cancelled, .closed, .misconfigured, .failed,
         ]
     }()
 
@@ -97,14 +100,61 @@ struct SentenceTests {
             let sentences = Self.codes.map { ReservationError($0, "").sentence(in: language) }
             // Two that are nobody's business but the operator's sound alike.
             #expect(Set(sentences).count == Self.codes.count - 1)
-            for (sentence, code) in zip(sentences, Self.codes) where code.name != "invalid-request" {
-                #expect(sentence.hasSuffix("."), "\(sentence)")
-            }
+            for sentence in sentences { #expect(sentence.hasSuffix("."), "\(sentence)") }
         }
         let korean = Self.codes.map { ReservationError($0, "").sentence(in: .korean) }
         for sentence in korean {
             #expect(sentence.unicodeScalars.contains { (0xAC00...0xD7A3).contains($0.value) }, "\(sentence)")
         }
+    }
+
+    @Test(
+        "A buyer is told in Korean, too, what is wrong with his request",
+        arguments: [
+            ([], "예약할 상품을 하나 이상 선택해 주세요."),
+            (
+                Array(repeating: Line(.counted("shirt")), count: 51), "한 번에 50건까지 요청할 수 있는데 51건을 요청하셨습니다."
+            ),
+            ([Line(.counted("shirt"), quantity: 0)], "수량은 1개부터 1000개까지 가능한데 0개를 요청하셨습니다."),
+            (
+                [Line(.counted("shirt"), quantity: 600), Line(.counted("shirt"), quantity: 600)],
+                "'shirt' 수량은 모두 합쳐 1000개까지 가능한데 1200개를 요청하셨습니다."
+            ),
+            ([Line(.seat("hall", "A1")), Line(.seat("hall", "A1"))], "같은 좌석을 두 번 요청하셨습니다: A1."),
+            ([Line(.counted(""))], "상품 이름 항목이 비어 있습니다."),
+            ([Line(.seat("hall", ""))], "좌석 번호 항목이 비어 있습니다."),
+            ([Line(.night("room", "tomorrow"))], "'tomorrow' 날짜를 2026-12-24 같은 형식으로 적어 주세요."),
+        ])
+    func koreanFlaws(lines: [Line], sentence: String) async throws {
+        let service = try ReservationService(store: InMemoryReservationStore())
+        let error = await #expect(throws: ReservationError.self) { try await service.reserve(lines, for: "ann") }
+        #expect(error?.sentence(in: .korean) == sentence)
+        #expect(error?.sentence(in: .english).hasSuffix(".") == true)
+    }
+
+    @Test("Holders, keys and times, too")
+    func otherKoreanFlaws() async throws {
+        let service = try ReservationService(store: InMemoryReservationStore())
+        let line = [Line(.counted("shirt"))]
+        let holder = await #expect(throws: ReservationError.self) { try await service.reserve(line, for: "") }
+        #expect(holder?.sentence(in: .korean) == "예약자 항목은 1바이트부터 256바이트까지 가능합니다.")
+        let key = await #expect(throws: ReservationError.self) {
+            try await service.reserve(line, for: "ann", key: "a\nb")
+        }
+        #expect(key?.sentence(in: .korean) == "요청 번호 항목에 제어 문자를 쓸 수 없습니다.")
+        let ttl = await #expect(throws: ReservationError.self) {
+            try await service.reserve(line, for: "ann", ttl: .zero)
+        }
+        #expect(ttl?.sentence(in: .korean) == "예약 시간은 10초부터 1시간까지 가능합니다.")
+    }
+
+    @Test("A flaw is written as pointer and detail")
+    func flawAsJSON() throws {
+        let flaw = ReservationError.Flaw(pointer: "/lines", detail: "None.", korean: "없음.")
+        let data = try JSONEncoder().encode(flaw)
+        let written = try JSONDecoder().decode([String: String].self, from: data)
+        #expect(written == ["pointer": "/lines", "detail": "None."])
+        #expect(try JSONDecoder().decode(ReservationError.Flaw.self, from: data).detail == "None.")
     }
 
     @Test(

@@ -147,7 +147,8 @@ struct ServiceTests {
     @Test(
         "Errors of the store are told by code",
         arguments: [
-            (StoreError.Code.busy, "busy", true), (.unavailable, "busy", true), (.refusedByConstraint, "failed", false),
+            (StoreError.Code.busy, "busy", true), (.unavailable, "unavailable", true),
+            (.refusedByConstraint, "failed", false),
             (.misconfigured, "misconfigured", false), (.cancelled, "cancelled", false), (.closed, "closed", false),
             (.failed, "failed", false),
         ])

@@ -130,6 +130,35 @@ struct ValueTests {
         #expect(cart.buckets == cart.lines.map(\.bucket))
     }
 
+    @Test("Times are exact in a fingerprint, however near they are")
+    func fingerprintsOfTimes() {
+        let attosecond = Duration(secondsComponent: 0, attosecondsComponent: 1)
+        let times: [Duration?] = [
+            nil, .zero, .seconds(60), .seconds(60) + attosecond, .seconds(60) + attosecond * 2, .seconds(Int64.max),
+            .seconds(Int64.max) - attosecond, .seconds(-60),
+        ]
+        #expect(Set(times.map(Fingerprint.text)).count == times.count)
+        #expect(Fingerprint.text(of: .milliseconds(60_500)) == "60 s, 500000000000000000 as")
+    }
+
+    @Test("Numbers from outside stop nothing")
+    func extremes() throws {
+        let bucket = Bucket.counted("a")
+        let state = BucketState(bucket: bucket, capacity: .min, held: .max, sold: 1, version: 0, fence: 0)
+        #expect(state.available == .min)
+        let shortfall = ReservationError.Shortfall(
+            bucket: bucket, requested: .max, available: .max, heldByOthers: .max, heldByHolder: .max,
+            nextReleaseIn: .seconds(Int64.max) + .milliseconds(999))
+        #expect(shortfall.mayBecomeAvailable)
+        for language in ReservationError.Language.allCases {
+            #expect(!ReservationError(.outOfStock([shortfall]), "").sentence(in: language).isEmpty)
+        }
+        let stay = Line.stay("room", arrival: "2026-12-24", nights: .max)
+        #expect(throws: ReservationError.self) { try Cart(merging: stay, limits: ReservationLimits()) }
+        #expect(Line.stay("room", arrival: "2026-12-24", nights: .min).isEmpty)
+        #expect(Strategy.pessimistic(lockTimeout: .seconds(Int64.max)).name == "pessimistic")
+    }
+
     @Test("Fingerprints tell requests apart, also where their fields join to the same text")
     func fingerprints() {
         let all = [

@@ -19,6 +19,8 @@ import ServiceLifecycle
 /// written to, gives safety. <doc:Guarantees> says what is promised, and when a promise ends.
 public final class RedisLocks: Service, Sendable {
     let core: LockCore
+    /// See ``Configuration/maximumNamesPerLock``: for what asks for many names at once and must refuse before.
+    package let maximumNamesPerLock: Int
 
     /// Makes a client. It connects with the first request, or with ``connect()``.
     ///
@@ -40,12 +42,14 @@ public final class RedisLocks: Service, Sendable {
         let runtime = LockRuntime(reactor: reactor, timers: reactor) {
             identities.map { RedisLockNode.checked($0, configuration: configuration, reactor: reactor) }
         }
+        maximumNamesPerLock = configuration.maximumNamesPerLock
         core = LockCore(configuration: configuration, nodes: identities.count, logger: logger, runtime: runtime)
     }
 
     /// For tests: other nodes, another clock.
     package init(nodes: Int, configuration: Configuration, logger: Logger, runtime: LockRuntime) throws(LockError) {
         try configuration.check(nodes: nodes)
+        maximumNamesPerLock = configuration.maximumNamesPerLock
         core = LockCore(configuration: configuration, nodes: nodes, logger: logger, runtime: runtime)
     }
 

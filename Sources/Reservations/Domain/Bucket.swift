@@ -1,3 +1,5 @@
+import RedisLocks
+
 /// The unit of contention: a counted stock, one seat, or one kind of room in one night.
 ///
 /// They differ in what a person calls them, not in how they are reserved: each has a capacity, and of that some is held and
@@ -55,24 +57,46 @@ public struct Bucket: Hashable, Sendable, Codable {
     public var maximumCapacity: Int { kind == .seat ? 1 : 1_000_000_000 }
 
     /// Why this cannot be a bucket; `nil` when it can.
-    package var flaw: String? {
-        if let flaw = Self.flaw(of: item, called: "The item") { return flaw }
+    package var flaw: Wording? {
+        let name = Wording("The item", korean: "상품 이름")
+        if let flaw = Self.flaw(of: item, called: name) { return flaw }
         switch kind {
         case .counted: return nil
-        case .seat: return Self.flaw(of: label, called: "The seat's label")
-        case .night: return CalendarDate(night) == nil ? "\"\(night.prefix(32))\" is no date like 2026-12-24." : nil
+        case .seat: return Self.flaw(of: label, called: Wording("The seat's label", korean: "좌석 번호"))
+        case .night:
+            guard CalendarDate(night) == nil else { return nil }
+            return Wording(
+                "\"\(night.prefix(32))\" is no date like 2026-12-24.",
+                korean: "'\(night.prefix(32))' 날짜를 2026-12-24 같은 형식으로 적어 주세요.")
         }
     }
 
-    private static func flaw(of text: String, called name: String) -> String? {
-        if text.isEmpty { return "\(name) is empty." }
-        if text.utf8.count > maximumLength { return "\(name) has more than \(maximumLength) bytes." }
+    private static func flaw(of text: String, called name: Wording) -> Wording? {
+        if text.isEmpty { return name.appending(" is empty.", korean: " 항목이 비어 있습니다.") }
+        if text.utf8.count > maximumLength {
+            return name.appending(
+                " has more than \(maximumLength) bytes.", korean: " 항목이 \(maximumLength)바이트보다 깁니다.")
+        }
         // All of C0, DEL, and C1; and what a lock's name cannot hold.
         let isBad = { (scalar: Unicode.Scalar) in
             scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) || scalar == "{" || scalar == "}"
         }
-        return text.unicodeScalars.contains(where: isBad) ? "\(name) has a control character or a brace." : nil
+        if text.unicodeScalars.contains(where: isBad) {
+            return name.appending(
+                " has a control character or a brace.", korean: " 항목에 제어 문자나 중괄호를 쓸 수 없습니다.")
+        }
+        // Nor can a lock's name end so, or be the key of the lock servers' restart guard. By bytes: to `String` a scalar
+        // that joins the colon would hide it.
+        if text.utf8.suffix(lockSuffix.utf8.count).elementsEqual(lockSuffix.utf8)
+            || text.hasSameBytes(as: LockName.bootKey)
+        {
+            return name.appending(
+                " \"\(text)\" is kept for fencing counters of locks.", korean: " '\(text)' 값은 쓸 수 없습니다.")
+        }
+        return nil
     }
+
+    private static let lockSuffix = ":fence"
 }
 
 extension Bucket: CustomStringConvertible {
@@ -89,17 +113,14 @@ extension Bucket: CustomStringConvertible {
 extension Bucket {
     /// By bytes, as databases compare: `String` would merge what they keep apart, such as the two spellings of "é".
     public static func == (left: Bucket, right: Bucket) -> Bool {
-        left.kind == right.kind && left.item.utf8.elementsEqual(right.item.utf8)
-            && left.label.utf8.elementsEqual(right.label.utf8) && left.night.utf8.elementsEqual(right.night.utf8)
+        left.kind == right.kind && left.item.hasSameBytes(as: right.item) && left.label.hasSameBytes(as: right.label)
+            && left.night.hasSameBytes(as: right.night)
     }
 
     /// By bytes.
     public func hash(into hasher: inout Hasher) {
         hasher.combine(kind)
-        for text in [item, label, night] {
-            hasher.combine(text.utf8.count)
-            for byte in text.utf8 { hasher.combine(byte) }
-        }
+        for text in [item, label, night] { hasher.combine(bytesOf: text) }
     }
 }
 
@@ -107,7 +128,7 @@ extension Bucket: Comparable {
     /// The order in which lines are written. By bytes, as databases compare with the `C` collation.
     public static func < (left: Bucket, right: Bucket) -> Bool {
         for (a, b) in [(left.item, right.item), (left.label, right.label), (left.night, right.night)]
-        where !a.utf8.elementsEqual(b.utf8) {
+        where !a.hasSameBytes(as: b) {
             return a.utf8.lexicographicallyPrecedes(b.utf8)
         }
         return left.kind.rawValue < right.kind.rawValue
@@ -174,8 +195,8 @@ public struct BucketState: Hashable, Sendable, Codable {
     /// The greatest fencing token that has claimed the bucket; 0 for none.
     public let fence: Int64
 
-    /// How many may be reserved.
-    public var available: Int { capacity - held - sold }
+    /// How many may be reserved. Beyond what an `Int` can be, which no store allows, its nearest.
+    public var available: Int { capacity.subtractingClamped(held).subtractingClamped(sold) }
 
     /// For stores.
     public init(bucket: Bucket, capacity: Int, held: Int, sold: Int, version: Int64, fence: Int64) {

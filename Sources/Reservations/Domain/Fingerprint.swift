@@ -17,6 +17,12 @@ package enum Fingerprint {
         return of(operation, ["\(cart.lines.count)"] + lines + fields)
     }
 
+    /// A length of time as a field: exact, and not by `Duration.description`, whose rounding may change.
+    package static func text(of duration: Duration?) -> String {
+        guard let (seconds, attoseconds) = duration?.components else { return "default" }
+        return "\(seconds) s, \(attoseconds) as"
+    }
+
     package static func digest(of fields: [String]) -> UInt128 {
         var digest = offsetBasis
         for field in fields {

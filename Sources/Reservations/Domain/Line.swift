@@ -18,11 +18,12 @@ public struct Line: Hashable, Sendable, Codable {
     ///   - arrival: an ISO 8601 date, such as `2026-12-24`.
     ///   - nights: how many: at least 1.
     ///   - rooms: how many rooms.
-    /// - Returns: nothing when `arrival` is no date; ``ReservationService`` refuses a reservation without lines.
+    /// - Returns: nothing when `arrival` is no date; ``ReservationService`` refuses a reservation without lines. At most 1,001
+    ///   lines, which is more than it ever takes.
     public static func stay(_ item: String, arrival: String, nights: Int, rooms: Int = 1) -> [Line] {
         guard var date = CalendarDate(arrival), nights > 0 else { return [] }
         var lines: [Line] = []
-        for _ in 0..<nights {
+        for _ in 0..<min(nights, 1_001) {
             lines.append(Line(.night(item, date.text), quantity: rooms))
             date = date.next
         }
@@ -42,10 +43,14 @@ public struct Cart: Hashable, Sendable, Codable {
     public var buckets: [Bucket] { lines.map(\.bucket) }
 
     package init(merging lines: [Line], limits: ReservationLimits) throws(ReservationError) {
-        guard !lines.isEmpty else { throw .invalid("/lines", "A reservation needs at least one line.") }
+        guard !lines.isEmpty else {
+            throw .invalid(
+                "/lines", "A reservation needs at least one line.", korean: "예약할 상품을 하나 이상 선택해 주세요.")
+        }
         guard lines.count <= limits.linesPerRequest else {
             throw .invalid(
-                "/lines", "\(lines.count) lines were asked for; at most \(limits.linesPerRequest) are allowed.")
+                "/lines", "\(lines.count) lines were asked for; at most \(limits.linesPerRequest) are allowed.",
+                korean: "한 번에 \(limits.linesPerRequest)건까지 요청할 수 있는데 \(lines.count)건을 요청하셨습니다.")
         }
         var quantities: [Bucket: Int] = [:]
         for (index, line) in lines.enumerated() {
@@ -53,17 +58,20 @@ public struct Cart: Hashable, Sendable, Codable {
             guard line.quantity >= 1, line.quantity <= limits.quantityPerLine else {
                 throw .invalid(
                     "/lines/\(index)/quantity",
-                    "The quantity is \(line.quantity); it must be from 1 to \(limits.quantityPerLine).")
+                    "The quantity is \(line.quantity); it must be from 1 to \(limits.quantityPerLine).",
+                    korean: "수량은 1개부터 \(limits.quantityPerLine)개까지 가능한데 \(line.quantity)개를 요청하셨습니다.")
             }
             let total = quantities[line.bucket, default: 0] + line.quantity
             guard total <= limits.quantityPerLine else {
                 throw .invalid(
                     "/lines/\(index)/quantity",
-                    "All lines for \(line.bucket) together ask for \(total); at most \(limits.quantityPerLine) are allowed."
-                )
+                    "All lines for \(line.bucket) together ask for \(total); at most \(limits.quantityPerLine) are allowed.",
+                    korean: "'\(line.bucket)' 수량은 모두 합쳐 \(limits.quantityPerLine)개까지 가능한데 \(total)개를 요청하셨습니다.")
             }
             guard line.bucket.kind != .seat || total == 1 else {
-                throw .invalid("/lines/\(index)", "\(line.bucket) was asked for twice; there is one of each seat.")
+                throw .invalid(
+                    "/lines/\(index)", "\(line.bucket) was asked for twice; there is one of each seat.",
+                    korean: "같은 좌석을 두 번 요청하셨습니다: \(line.bucket.label).")
             }
             quantities[line.bucket] = total
         }

@@ -10,13 +10,24 @@ extension Shortage {
         ReservationError.Shortfall(
             bucket: bucket, requested: requested, available: state?.available ?? 0, heldByOthers: heldByOthers,
             heldByHolder: heldByHolder, nextReleaseAt: nextReleaseAt,
-            nextReleaseIn: nextReleaseAt.map { .seconds(max(0, $0.timeIntervalSince(asOf))) })
+            nextReleaseIn: nextReleaseAt.map { Duration(clampingSeconds: $0.timeIntervalSince(asOf)) })
     }
 }
 
 extension ReservationError {
-    package static func invalid(_ pointer: String, _ detail: String) -> ReservationError {
-        ReservationError(.invalidRequest([Flaw(pointer: pointer, detail: detail)]), detail)
+    package static func invalid(_ pointer: String, _ detail: String, korean: String? = nil) -> ReservationError {
+        ReservationError(.invalidRequest([Flaw(pointer: pointer, detail: detail, korean: korean)]), detail)
+    }
+
+    static func invalid(_ pointer: String, _ wording: Wording) -> ReservationError {
+        .invalid(pointer, wording.english, korean: wording.korean)
+    }
+
+    static func tooManyBuckets(_ count: Int, maximum: Int, strategy: String) -> ReservationError {
+        .invalid(
+            "/lines",
+            "The cart has \(count) different things; with the strategy \"\(strategy)\" there can be \(maximum) at most.",
+            korean: "한 번에 예약할 수 있는 종류는 최대 \(maximum)가지인데 \(count)가지를 요청하셨습니다.")
     }
 
     static func busy(attempts: Int, strategy: String) -> ReservationError {
@@ -27,7 +38,9 @@ extension ReservationError {
     }
 
     static func aboveMaximum(_ bucket: Bucket) -> ReservationError {
-        .invalid("/delta", "The capacity of \(bucket) can be from 0 to \(bucket.maximumCapacity).")
+        .invalid(
+            "/delta", "The capacity of \(bucket) can be from 0 to \(bucket.maximumCapacity).",
+            korean: "'\(bucket)' 수량은 0개부터 \(bucket.maximumCapacity)개까지 가능합니다.")
     }
 
     static func holdLimit(_ limit: Int?, _ current: Int, _ attempts: Int) -> ReservationError {
@@ -58,18 +71,27 @@ extension ReservationError {
         ReservationError(.turnMissed, "Nobody waited for the request when its turn came.")
     }
 
-    static var notFound: ReservationError {
-        ReservationError(.notFound, "There is no such reservation.")
+    static func notFound(attempts: Int) -> ReservationError {
+        ReservationError(.notFound, "There is no such reservation.", attempts: attempts)
     }
 
-    static func keyProblem(_ problem: KeyProblem) -> ReservationError {
+    /// - Parameter message: what the store said last, if it was a failure.
+    static func unknown(_ message: String?, _ doubt: Doubt, attempts: Int) -> ReservationError {
+        let advice = RetryAdvice.busy(attempts: attempts)
+        return ReservationError(
+            .outcomeUnknown, message ?? "An earlier attempt, whose answer was lost, may still take effect.",
+            retryAfter: max(advice, RetryAdvice.jittered(doubt.remaining)), attempts: attempts)
+    }
+
+    static func keyProblem(_ problem: KeyProblem, attempts: Int) -> ReservationError {
         switch problem {
         case .reused:
-            ReservationError(.idempotencyKeyReused, "The idempotency key was used for another request.")
+            ReservationError(
+                .idempotencyKeyReused, "The idempotency key was used for another request.", attempts: attempts)
         case .inProgress:
             ReservationError(
                 .idempotencyInProgress, "A request with this idempotency key is being worked on.",
-                retryAfter: RetryAdvice.inProgress())
+                retryAfter: RetryAdvice.inProgress(), attempts: attempts)
         }
     }
 
@@ -100,7 +122,7 @@ extension ReservationError {
     }
 
     /// - Parameter reservation: as it is; its state forbids what was asked.
-    static func conflict(_ reservation: Reservation, _ operation: String) -> ReservationError {
+    static func conflict(_ reservation: Reservation, _ operation: String, attempts: Int) -> ReservationError {
         let time = reservation.resolvedAt ?? reservation.expiresAt
         let (code, message): (Code, String) =
             switch reservation.state {
@@ -110,7 +132,8 @@ extension ReservationError {
             case .expired: (.holdExpired(at: time), "was not confirmed in time")
             case .returned: (.alreadyReturned(at: time), "was returned before")
             }
-        return ReservationError(code, "Reservation \(reservation.id) \(message): \(operation) is not possible.")
+        return ReservationError(
+            code, "Reservation \(reservation.id) \(message): \(operation) is not possible.", attempts: attempts)
     }
 
     /// What a store could not do.
@@ -121,10 +144,13 @@ extension ReservationError {
             return
         }
         switch error.code {
-        case .busy, .unavailable:
+        case .busy:
             self.init(
                 .busy(attempts: attempts, strategy: strategy), error.message,
                 retryAfter: RetryAdvice.busy(attempts: attempts), attempts: attempts)
+        case .unavailable:
+            self.init(
+                .unavailable, error.message, retryAfter: RetryAdvice.busy(attempts: attempts), attempts: attempts)
         case .cancelled: self.init(.cancelled, error.message, attempts: attempts)
         case .closed: self.init(.closed, error.message, attempts: attempts)
         case .misconfigured: self.init(.misconfigured, error.message, attempts: attempts)

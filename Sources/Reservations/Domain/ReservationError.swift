@@ -15,9 +15,12 @@ public struct ReservationError: Error, Sendable {
         case seatUnavailable(conflicts: [Bucket], yours: [Bucket], alternatives: [Bucket])
         /// Nobody has ever stocked it.
         case unknownBucket(Bucket)
-        /// Too many want the same at this moment, or the store or the lock is away. Nothing was changed; the same request may
-        /// be sent again, with the same idempotency key.
+        /// Too many want the same at this moment. Nothing was changed; the same request may be sent again, with the same
+        /// idempotency key.
         case busy(attempts: Int, strategy: String)
+        /// The store is away, or the servers of the lock are. Nothing was changed; the same request may be sent again, with
+        /// the same idempotency key.
+        case unavailable
         /// Whether the request took effect is not known: the connection broke at the commit. Send it again with the same
         /// idempotency key, or ask for the reservation's status.
         case outcomeUnknown
@@ -82,7 +85,7 @@ public struct ReservationError: Error, Sendable {
         public let nextReleaseIn: Duration?
 
         /// Whether there would be enough if others gave back what they hold.
-        public var mayBecomeAvailable: Bool { heldByOthers > 0 && available + heldByOthers >= requested }
+        public var mayBecomeAvailable: Bool { heldByOthers > 0 && available.addingClamped(heldByOthers) >= requested }
 
         package init(
             bucket: Bucket, requested: Int, available: Int, heldByOthers: Int, heldByHolder: Int,
@@ -102,12 +105,36 @@ public struct ReservationError: Error, Sendable {
     public struct Flaw: Hashable, Sendable, Codable {
         /// Where: a JSON pointer (RFC 6901) into the request.
         public let pointer: String
-        /// What.
+        /// What, in English.
         public let detail: String
+        /// What, in Korean.
+        let korean: String
 
-        package init(pointer: String, detail: String) {
+        package init(pointer: String, detail: String, korean: String? = nil) {
             self.pointer = pointer
             self.detail = detail
+            // Flaws of a configuration, which no buyer ever sees, have one language.
+            self.korean = korean ?? "'\(pointer)' 항목의 값이 올바르지 않습니다."
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case pointer, detail
+        }
+
+        /// Reads pointer and detail, which is all that is written.
+        public init(from decoder: any Decoder) throws {
+            let values = try decoder.container(keyedBy: CodingKeys.self)
+            self.init(
+                pointer: try values.decode(String.self, forKey: .pointer),
+                detail: try values.decode(String.self, forKey: .detail))
+        }
+
+        /// What, in this language.
+        public func sentence(in language: Language) -> String {
+            switch language {
+            case .english: detail
+            case .korean: korean
+            }
         }
     }
 
@@ -117,10 +144,10 @@ public struct ReservationError: Error, Sendable {
     public let message: String
     /// When it may be worth trying again; `nil` when nothing is known, or when it never is.
     public let retryAfter: Duration?
-    /// How often it was tried.
+    /// How often the store was asked, the store's own repetitions included; 0 when it was not.
     public let attempts: Int
 
-    package init(_ code: Code, _ message: String, retryAfter: Duration? = nil, attempts: Int = 1) {
+    package init(_ code: Code, _ message: String, retryAfter: Duration? = nil, attempts: Int = 0) {
         self.code = code
         self.message = message
         self.retryAfter = retryAfter
@@ -130,7 +157,7 @@ public struct ReservationError: Error, Sendable {
     /// Whether the same request may succeed later without anybody changing anything.
     public var isRetryable: Bool {
         switch code {
-        case .busy, .outcomeUnknown, .idempotencyInProgress, .queueFull: true
+        case .busy, .unavailable, .outcomeUnknown, .idempotencyInProgress, .queueFull: true
         case .outOfStock(let shortfalls): shortfalls.allSatisfy(\.mayBecomeAvailable)
         default: false
         }
@@ -150,6 +177,7 @@ extension ReservationError.Code {
         case .seatUnavailable: "seat-unavailable"
         case .unknownBucket: "unknown-bucket"
         case .busy: "busy"
+        case .unavailable: "unavailable"
         case .outcomeUnknown: "outcome-unknown"
         case .holdExpired: "hold-expired"
         case .alreadyConfirmed: "already-confirmed"

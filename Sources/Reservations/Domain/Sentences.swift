@@ -34,7 +34,7 @@ extension Duration {
     /// Whole seconds, rounded up: who comes back then is not too early.
     var wholeSeconds: Int {
         let (seconds, attoseconds) = components
-        return Int(clamping: seconds) + (attoseconds > 0 ? 1 : 0)
+        return Int(clamping: seconds).addingClamped(attoseconds > 0 ? 1 : 0)
     }
 }
 
@@ -45,6 +45,9 @@ enum EnglishSentences {
         case .seatUnavailable(let conflicts, let yours, let alternatives): seats(conflicts, yours, alternatives)
         case .unknownBucket(let bucket): "There is no \(name(bucket)) on offer."
         case .busy: "Many people are booking at this moment. Nothing was changed. Please try again\(after(error))."
+        case .unavailable:
+            "We cannot take reservations at this moment, for a part of our system cannot be reached. Nothing was changed. "
+                + "Please try again\(after(error))."
         case .outcomeUnknown:
             "We could not see whether your request went through. Please send the same request again\(after(error)), or "
                 + "look at your reservations first."
@@ -80,7 +83,7 @@ enum EnglishSentences {
         var parts: [String] = []
         if shortfall.available > 0 {
             parts.append("You asked for \(shortfall.requested) of \(bucket); \(shortfall.available) left.")
-        } else if shortfall.heldByOthers + shortfall.heldByHolder > 0 {
+        } else if shortfall.heldByOthers > 0 || shortfall.heldByHolder > 0 {
             parts.append("You asked for \(shortfall.requested) of \(bucket); none is free.")
         } else {
             parts.append("You asked for \(shortfall.requested) of \(bucket); it is sold out.")
@@ -135,6 +138,8 @@ enum KoreanSentences {
         case .seatUnavailable(let conflicts, let yours, let alternatives): seats(conflicts, yours, alternatives)
         case .unknownBucket(let bucket): "\(name(bucket)) 상품을 찾을 수 없습니다."
         case .busy: "지금 예약이 몰리고 있습니다. 변경된 내용은 없습니다. \(after(error))다시 시도해 주세요."
+        case .unavailable:
+            "시스템 일부에 연결할 수 없어 지금은 예약을 처리할 수 없습니다. 변경된 내용은 없습니다. \(after(error))다시 시도해 주세요."
         case .outcomeUnknown:
             "요청이 처리되었는지 확인하지 못했습니다. \(after(error))같은 요청을 다시 보내시거나 먼저 예약 내역을 확인해 주세요."
         case .holdExpired: "예약 확정 시간이 지나 예약이 해제되었습니다. 다시 예약해 주세요."
@@ -156,7 +161,7 @@ enum KoreanSentences {
         case .turnMissed: "차례가 되었을 때 자리에 계시지 않아 다음 분께 넘어갔습니다. 다시 줄을 서 주세요."
         case .capacityBelowCommitments(let bucket, let committed):
             "\(name(bucket)) 수량 중 \(committed)개가 예약 또는 판매되어 그보다 줄일 수 없습니다."
-        case .invalidRequest(let flaws): "요청 내용이 올바르지 않습니다: " + flaws.map(\.pointer).joined(separator: ", ")
+        case .invalidRequest(let flaws): flaws.map(\.korean).joined(separator: " ")
         case .cancelled: "요청이 취소되었습니다. 변경된 내용은 없습니다."
         case .closed: "지금은 예약을 받지 않습니다. 잠시 후 다시 시도해 주세요."
         case .misconfigured, .failed: "서비스에 문제가 생겼습니다. 변경된 내용은 없습니다. 잠시 후 다시 시도해 주세요."
@@ -168,7 +173,7 @@ enum KoreanSentences {
         let request = "\(name(shortfall.bucket)) \(shortfall.requested)개를 요청하셨으나"
         if shortfall.available > 0 {
             parts.append("\(request) \(shortfall.available)개만 남아 있습니다.")
-        } else if shortfall.heldByOthers + shortfall.heldByHolder > 0 {
+        } else if shortfall.heldByOthers > 0 || shortfall.heldByHolder > 0 {
             parts.append("\(request) 지금 비어 있는 수량이 없습니다.")
         } else {
             parts.append("\(request) 모두 판매되었습니다.")

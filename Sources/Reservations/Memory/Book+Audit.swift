@@ -11,9 +11,11 @@ extension Book {
         let sold = sums { $0.state == .confirmed }
         var entries: [Bucket: Row] = [:]
         for entry in ledger {
-            entries[entry.bucket, default: Row()].capacity += entry.capacityDelta
-            entries[entry.bucket, default: Row()].held += entry.heldDelta
-            entries[entry.bucket, default: Row()].sold += entry.soldDelta
+            var row = entries[entry.bucket] ?? Row()
+            row.capacity = row.capacity.addingClamped(entry.capacityDelta)
+            row.held = row.held.addingClamped(entry.heldDelta)
+            row.sold = row.sold.addingClamped(entry.soldDelta)
+            entries[entry.bucket] = row
         }
         for bucket in rows.keys.sorted() {
             guard let row = rows[bucket] else { continue }
@@ -33,7 +35,7 @@ extension Book {
                         "\(bucket): capacity \(row.capacity), held \(row.held), sold \(row.sold); the ledger says "
                             + "\(entered.capacity), \(entered.held), \(entered.sold)."))
             }
-            if row.held < 0 || row.sold < 0 || row.held + row.sold > row.capacity {
+            if row.held < 0 || row.sold < 0 || row.held.addingClamped(row.sold) > row.capacity {
                 findings.append(
                     .init(.oversell, "\(bucket): held \(row.held) and sold \(row.sold) of \(row.capacity)."))
             }
@@ -44,7 +46,7 @@ extension Book {
     private func sums(where counts: (Reservation) -> Bool) -> [Bucket: Int] {
         var sums: [Bucket: Int] = [:]
         for line in reservations.values.filter(counts).flatMap(\.lines) {
-            sums[line.bucket, default: 0] += line.quantity
+            sums[line.bucket] = (sums[line.bucket] ?? 0).addingClamped(line.quantity)
         }
         return sums
     }

@@ -15,9 +15,10 @@ extension Book {
         case .waiting: return .key(.inProgress)
         }
         let row = rows[change.bucket] ?? Row()
-        let capacity = row.capacity + change.delta
-        guard capacity >= row.held + row.sold else { return .belowCommitments(committed: row.held + row.sold) }
-        guard capacity <= change.bucket.maximumCapacity else { return .aboveMaximum }
+        let committed = row.held + row.sold
+        let (capacity, isBeyond) = row.capacity.addingReportingOverflow(change.delta)
+        if isBeyond ? change.delta < 0 : capacity < committed { return .belowCommitments(committed: committed) }
+        if isBeyond || capacity > change.bucket.maximumCapacity { return .aboveMaximum }
         let move = Move(bucket: change.bucket, kind: .stock, capacity: change.delta)
         try apply([move], of: nil, actor: change.actor, now: now)
         remember(change.request, .bucket(change.bucket), now: now)
@@ -54,7 +55,7 @@ extension Book {
         case .reused, .answer: return .key(.reused)
         }
         if let found = reservations[claim.id] {
-            guard found.holder == claim.holder else {
+            guard found.belongs(to: claim.holder) else {
                 throw StoreError(.refusedByConstraint, "There is a reservation with this id already.")
             }
             return .replayed(found.seen(at: now))
@@ -62,8 +63,11 @@ extension Book {
         guard Set(claim.cart.buckets).count == claim.cart.lines.count else {
             throw StoreError(.refusedByConstraint, "A bucket stands twice in a cart.")
         }
+        guard claim.cart.lines.allSatisfy({ $0.quantity > 0 }) else {
+            throw StoreError(.refusedByConstraint, "A line of a cart has no quantity.")
+        }
         if let limit = claim.maximumLiveHolds {
-            let current = liveHolds(now: now).count { $0.holder == claim.holder }
+            let current = liveHolds(now: now).count { $0.belongs(to: claim.holder) }
             if current >= limit { return .holdLimit(current: current) }
         }
         if let refusal = refusal(of: claim.cart.buckets, by: rule) { return refusal }
@@ -90,8 +94,8 @@ extension Book {
         let live = liveHolds(now: now)
         return short.map { line in
             let there = live.filter { $0.lines.contains { $0.bucket == line.bucket } }
-            let own = there.filter { $0.holder == holder }
-            let others = there.filter { $0.holder != holder }
+            let own = there.filter { $0.belongs(to: holder) }
+            let others = there.filter { !$0.belongs(to: holder) }
             return Shortage(
                 bucket: line.bucket, requested: line.quantity, state: state(of: line.bucket),
                 heldByHolder: Self.quantity(of: line.bucket, in: own),

@@ -62,11 +62,12 @@ extension Book {
         let partition = lines.partitions[index]
         let waiting = Int(partition.accepted - partition.served)
         guard waiting < limits.waiting else { return .full(waiting: waiting) }
-        let own = lines.entries.values.count { $0.state == .waiting && $0.claim.holder.isSameBytes(as: claim.holder) }
+        let own = lines.entries.values.count { $0.state == .waiting && $0.claim.holder.hasSameBytes(as: claim.holder) }
         guard own < limits.perCaller else { return .callerLimit(current: own) }
         let number = partition.accepted + 1
         lines.partitions[index].accepted = number
-        lines.entries[request.name] = Lines.Entry(claim: claim, partition: index, number: number, since: now, state: .waiting)
+        lines.entries[request.name] = Lines.Entry(
+            claim: claim, partition: index, number: number, since: now, state: .waiting)
         return .waiting(number: number)
     }
 
@@ -158,7 +159,9 @@ extension Book {
             entry.state == .waiting && entry.partition == partition && entry.number > number && entry.number <= last
                 && entry.since <= limit
         }
-        let sorted = found.map { WaitingRequest(name: $0.key, number: $0.value.number) }.sorted { $0.number < $1.number }
+        let sorted = found.map { WaitingRequest(name: $0.key, number: $0.value.number) }.sorted {
+            $0.number < $1.number
+        }
         return Array(sorted.prefix(max(count, 0)))
     }
 
@@ -190,7 +193,8 @@ extension StoreError {
     package static func otherPartitions(there: Int, wanted: Int) -> StoreError {
         StoreError(
             .misconfigured,
-            "The store has \(there) partitions, and \(wanted) are configured: their number cannot be changed while it is used.")
+            "The store has \(there) partitions, and \(wanted) are configured: their number cannot be changed while it is used."
+        )
     }
 
     package static func unknownPartition(_ partition: Int) -> StoreError {
@@ -200,8 +204,4 @@ extension StoreError {
     package static var keyless: StoreError {
         StoreError(.failed, "A request that waits needs an idempotency key.")
     }
-}
-
-extension String {
-    package func isSameBytes(as other: String) -> Bool { utf8.elementsEqual(other.utf8) }
 }

@@ -18,12 +18,13 @@ package struct Book: Sendable {
         package var fence: Int64 = 0
     }
 
+    /// Whose key, and which: by bytes.
     package struct Caller: Hashable, Sendable {
-        let caller: String
-        let key: String
+        let caller: [UInt8]
+        let key: [UInt8]
 
         package init(_ request: RequestKey) {
-            (caller, key) = (request.caller, request.key)
+            (caller, key) = (Array(request.caller.utf8), Array(request.key.utf8))
         }
     }
 
@@ -69,13 +70,14 @@ package struct Book: Sendable {
     }
 
     func neighbours(of bucket: Bucket, limit: Int) -> [BucketState] {
-        let all = states { $0.item == bucket.item && $0.kind == bucket.kind && $0 != bucket }
+        let all = states { $0.item.hasSameBytes(as: bucket.item) && $0.kind == bucket.kind && $0 != bucket }
         let before = all.prefix { $0.bucket < bucket }
+        let limit = max(limit, 0)
         return before.suffix(limit) + all.dropFirst(before.count).prefix(limit)
     }
 
     func reservation(_ id: ReservationID, holder: String?, now: Date) -> Reservation? {
-        guard let found = reservations[id], holder == nil || found.holder == holder else { return nil }
+        guard let found = reservations[id], found.belongs(to: holder) else { return nil }
         return found.seen(at: now)
     }
 
@@ -144,11 +146,11 @@ package struct Book: Sendable {
     func replay(of request: RequestKey?) -> Replay {
         guard let request else { return .isNew }
         if let entry = lines.entries[request.name] {
-            guard entry.claim.request?.isSame(as: request) == true else { return .reused }
+            guard entry.claim.request?.isSameRequest(as: request) == true else { return .reused }
             if entry.state == .waiting { return .waiting }
         }
         guard let known = requests[Caller(request)] else { return .isNew }
-        return known.key.isSame(as: request) ? .answer(known.answer) : .reused
+        return known.key.isSameRequest(as: request) ? .answer(known.answer) : .reused
     }
 
     package mutating func remember(_ request: RequestKey?, _ answer: Request.Answer, now: Date) {

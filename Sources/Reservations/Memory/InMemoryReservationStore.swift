@@ -62,9 +62,11 @@ public final class InMemoryReservationStore: ReservationStore {
     ) async throws(StoreError) -> Result {
         let faults = state.withLock { $0.faults }
         if let error = await faults?.before(method) { throw error }
-        if Task.isCancelled { throw StoreError(.cancelled, "The task was cancelled before the store was asked.") }
+        if Task.isCancelled {
+            throw StoreError(.cancelled, "The task was cancelled before the store was asked.", attempts: 0)
+        }
         let result = try state.withLock { state throws(StoreError) -> Result in
-            if state.isClosed { throw StoreError(.closed, "The store was closed.") }
+            if state.isClosed { throw StoreError(.closed, "The store was closed.", attempts: 0) }
             return try body(&state.book, now())
         }
         if let error = await faults?.after(method) { throw error }
@@ -85,6 +87,9 @@ public final class InMemoryReservationStore: ReservationStore {
     public func claim(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimOutcome {
         try await transaction(.claim) { (book, now) throws(StoreError) in try book.claim(claim, by: rule, now: now) }
     }
+
+    /// None: nothing goes on when a call is over.
+    public var settlingTime: Duration { .zero }
 
     /// See ``ReservationStore/resolve(_:)``.
     public func resolve(_ resolution: Resolution) async throws(StoreError) -> ResolutionOutcome {
@@ -121,8 +126,8 @@ public final class InMemoryReservationStore: ReservationStore {
     /// See ``ReservationStore/states(ofItem:after:limit:)``.
     public func states(ofItem item: String, after last: Bucket?, limit: Int) async throws(StoreError) -> [BucketState] {
         try await transaction(.read) { (book, _) in
-            let all = book.states { bucket in bucket.item == item && last.map { $0 < bucket } ?? true }
-            return Array(all.prefix(limit))
+            let all = book.states { bucket in bucket.item.hasSameBytes(as: item) && last.map { $0 < bucket } ?? true }
+            return Array(all.prefix(max(limit, 0)))
         }
     }
 
@@ -131,8 +136,10 @@ public final class InMemoryReservationStore: ReservationStore {
         -> [LedgerEntry]
     {
         try await transaction(.read) { (book, _) in
-            let entries = book.ledger.lazy.filter { $0.sequence > sequence && (item == nil || $0.bucket.item == item) }
-            return Array(entries.prefix(limit))
+            let entries = book.ledger.lazy.filter { entry in
+                entry.sequence > sequence && item.map { $0.hasSameBytes(as: entry.bucket.item) } ?? true
+            }
+            return Array(entries.prefix(max(limit, 0)))
         }
     }
 

@@ -21,7 +21,7 @@ final class ReservationMetrics: Sendable {
             "reservations_outcomes_total", [("operation", operation), ("outcome", code), ("strategy", strategy)])
     }
 
-    /// How often stores were asked to claim.
+    /// How often databases were asked to claim, the stores' own repetitions included.
     func attempts(by strategy: String) -> Counter {
         counter("reservations_attempts_total", [("strategy", strategy)])
     }

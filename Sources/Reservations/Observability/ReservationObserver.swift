@@ -96,7 +96,7 @@ extension ReservationError.Code {
     fileprivate var logLevel: Logger.Level {
         switch self {
         case .misconfigured, .failed: .error
-        case .outcomeUnknown: .warning
+        case .outcomeUnknown, .unavailable: .warning
         case .busy: .info
         default: .debug
         }

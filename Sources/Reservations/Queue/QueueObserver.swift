@@ -55,7 +55,8 @@ final class QueueObserver: Sendable {
 
     func queueLost(_ partition: Int) {
         logger.warning(
-            "The queue has lost its entries: all that wait are put there again", metadata: ["partition": "\(partition)"])
+            "The queue has lost its entries: all that wait are put there again", metadata: ["partition": "\(partition)"]
+        )
     }
 
     func requeued(_ count: Int, _ partition: Int) {

@@ -61,15 +61,12 @@ public struct RequestName: Hashable, Sendable {
 
     /// By bytes.
     public static func == (left: RequestName, right: RequestName) -> Bool {
-        left.caller.utf8.elementsEqual(right.caller.utf8) && left.key.utf8.elementsEqual(right.key.utf8)
+        left.caller.hasSameBytes(as: right.caller) && left.key.hasSameBytes(as: right.key)
     }
 
     /// By bytes.
     public func hash(into hasher: inout Hasher) {
-        for text in [caller, key] {
-            hasher.combine(text.utf8.count)
-            for byte in text.utf8 { hasher.combine(byte) }
-        }
+        for text in [caller, key] { hasher.combine(bytesOf: text) }
     }
 }
 

@@ -51,7 +51,8 @@ public struct Ticket: Sendable {
         if Task.isCancelled {
             throw ReservationError(.cancelled, "The task was cancelled while it waited for its turn.")
         }
-        throw ReservationError(.closed, "The waiting line was shut down in this process; the request stays in its line.")
+        throw ReservationError(
+            .closed, "The waiting line was shut down in this process; the request stays in its line.")
     }
 
     /// Leaves the line, if it is not too late: then it answers what was decided.

@@ -189,7 +189,8 @@ public final class WaitingLine: Service, Sendable {
     /// Writes a request down. Whoever waits for it in this process hears of it by the stream.
     func enter(_ claim: Claim) async throws(StoreError) -> (partition: Int, IntakeOutcome, AsyncStream<TicketNews>?) {
         guard board.isOpen else {
-            throw StoreError(.misconfigured, "The waiting line does not run in this process: add it to the service group.")
+            throw StoreError(
+                .misconfigured, "The waiting line does not run in this process: add it to the service group.")
         }
         let partition = partition(of: claim.cart)
         let (outcome, news) = try await intakes[partition].enter(claim, limits: limits(for: partition))

@@ -6,7 +6,7 @@ extension ReservationService {
             /// Too late is too late: ``ReservationError/Code/holdExpired(at:)``.
             case reject
             /// Takes the units again if they are still there, in the same transaction: the answer is a new, confirmed
-            /// reservation.
+            /// reservation. However late: see <doc:States>.
             case rehold
         }
 
@@ -20,6 +20,11 @@ extension ReservationService {
         public var strategies: [String: Strategy] = [:]
         /// What to do with a confirmation that comes too late. Default ``LateConfirmation/reject``.
         public var lateConfirmation: LateConfirmation = .reject
+        /// How long a caller waits when an attempt of his may still take effect in the database, so that he gets a final
+        /// answer: 0 ... 10 min. When ``ReservationStore/settlingTime`` is longer, the answer is
+        /// ``ReservationError/Code/outcomeUnknown`` at once. Only after a connection broke in the middle of a request, and
+        /// only for a request that is then refused. Default 20 s.
+        public var settlingPatience: Duration = .seconds(20)
         /// How often ``ReservationService/run()`` ends holds whose time is up: 100 ms ... 1 h. Default 1 s.
         public var sweepInterval: Duration = .seconds(1)
         /// How long answers to keyed requests are kept: 1 h ... 10 years. Default 24 h.
@@ -35,6 +40,9 @@ extension ReservationService {
             }
             guard sweepInterval >= .milliseconds(100), sweepInterval <= .seconds(3600) else {
                 throw .invalid("/sweepInterval", "`sweepInterval` must be from 100 ms to 1 h.")
+            }
+            guard settlingPatience >= .zero, settlingPatience <= .seconds(600) else {
+                throw .invalid("/settlingPatience", "`settlingPatience` must be from 0 to 10 min.")
             }
             guard requestRetention >= .seconds(3600), requestRetention <= .seconds(10 * 366 * 86_400) else {
                 throw .invalid("/requestRetention", "`requestRetention` must be from 1 h to 10 years.")

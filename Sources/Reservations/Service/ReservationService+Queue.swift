@@ -24,7 +24,7 @@ extension ReservationService {
         let found = try await asking("ticket") { () async throws(StoreError) in
             try await lines.first?.store.requests([name]).first.flatMap { $0 }
         }
-        guard let found else { throw .notFound }
+        guard let found else { throw .notFound(attempts: 1) }
         guard found.state == .waiting, let line = lines.first(where: { $0.hasPartition(found.partition) }) else {
             do throws(ReservationError) {
                 return .decided(.success(try await reservation(from: found.state)))
@@ -46,7 +46,7 @@ extension ReservationService {
         let store = waitingLines.first?.store
         let name = RequestName(caller: holder, key: key)
         let found = try await asking("withdraw") { () async throws(StoreError) in try await store?.withdraw(name) }
-        guard let found else { throw .notFound }
+        guard let found else { throw .notFound(attempts: 1) }
         if case .withdrawn = found.state { return nil }
         return try await reservation(from: found.state)
     }
@@ -94,8 +94,9 @@ extension ReservationService {
             let name = RequestName(caller: claim.holder, key: claim.request?.key ?? "")
             return (.queued(ticket(entered.partition, number, name, line)), entered.2)
         case .decided(let outcome): return (.reserved(try await reservation(from: .decided(outcome))), nil)
-        case .key(let problem): throw .keyProblem(problem)
-        case .full(let waiting): throw .queueFull(waiting: waiting, serviceTime: line.board.serviceTime(in: entered.partition))
+        case .key(let problem): throw .keyProblem(problem, attempts: 1)
+        case .full(let waiting):
+            throw .queueFull(waiting: waiting, serviceTime: line.board.serviceTime(in: entered.partition))
         case .callerLimit(let current):
             throw .queueLimit(limit: line.configuration.maximumWaitingPerCaller, current: current)
         }
@@ -120,12 +121,13 @@ extension ReservationService {
         case .decided(.short(let shortages)):
             throw .shortage(shortages, alternatives: await alternatives(to: shortages), attempts: 1)
         case .decided(.holdLimit(let current)): throw .holdLimit(configuration.limits.liveHoldsPerHolder, current, 1)
-        case .decided(.key(let problem)): throw .keyProblem(problem)
+        case .decided(.key(let problem)): throw .keyProblem(problem, attempts: 1)
         case .decided(.versionConflict), .decided(.staleFence), .waiting:
             throw .busy(attempts: 1, strategy: QueuedStrategy.name)
         case .withdrawn: throw .withdrawn
         case .skipped: throw .turnMissed
-        case .failed: throw ReservationError(.failed, "The request could not be decided; the log of the service says why.")
+        case .failed:
+            throw ReservationError(.failed, "The request could not be decided; the log of the service says why.")
         }
     }
 }

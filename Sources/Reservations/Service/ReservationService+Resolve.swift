@@ -13,63 +13,95 @@ extension ReservationService {
             })
         let start = ContinuousClock.now
         let ask = { () async throws(StoreError) in try await self.store.resolve(resolution) }
-        var outcome = try await asking(operation, ask)
+        var asked = try await changing(operation, unless: \.isRefusal, ask)
         // A late confirmation does not find what others hold whose time is up, either, until that is written down.
-        if case .short(let shortages) = outcome, await reap(shortages.map(\.bucket)) {
-            outcome = try await asking(operation, ask)
+        if case .short(let shortages) = asked.answer, await reap(shortages.map(\.bucket)) {
+            let before = asked.attempts
+            asked = try await changing(operation, unless: \.isRefusal, ask)
+            asked.attempts += before
         }
-        return try reservation(from: outcome, operation, since: start)
+        return try reservation(from: asked, operation, since: start)
     }
 
     func reservation(
-        from outcome: ResolutionOutcome, _ operation: String, since start: ContinuousClock.Instant
+        from asked: Asked<ResolutionOutcome>, _ operation: String, since start: ContinuousClock.Instant
     ) throws(ReservationError) -> Reservation {
         let error: ReservationError
-        switch outcome {
+        switch asked.answer {
         case .done(let reservation):
             observer.resolved(operation, reservation, since: start)
             return reservation
         case .repeated(let reservation):
             observer.replayed(operation, since: start)
             return reservation
-        case .conflict(let reservation): error = .conflict(reservation, operation)
+        case .conflict(let reservation): error = .conflict(reservation, operation, attempts: asked.attempts)
+        case .extensionLimit(let reservation) where asked.wasInDoubt:
+            // Held for as long as it may be, which is what an extension could come to; the first round may have done it.
+            observer.replayed(operation, since: start)
+            return reservation
         case .extensionLimit(let reservation):
             error = ReservationError(
                 .extensionLimit(hardDeadline: reservation.hardDeadline),
-                "Reservation \(reservation.id) is held for as long as it may be.")
-        case .short(let shortages): error = .shortage(shortages, attempts: 1)
-        case .notFound: error = .notFound
-        case .key(let problem): error = .keyProblem(problem)
+                "Reservation \(reservation.id) is held for as long as it may be.",
+                attempts: asked.attempts)
+        case .short(let shortages): error = .shortage(shortages, attempts: asked.attempts)
+        case .notFound: error = .notFound(attempts: asked.attempts)
+        case .key(let problem): error = .keyProblem(problem, attempts: asked.attempts)
         }
         observer.refused(operation, error, since: start)
         throw error
+    }
+
+    /// What the store answered, and how it came to that.
+    struct Asked<Answer: Sendable>: Sendable {
+        var answer: Answer
+        /// How often the store was asked.
+        var attempts: Int
+        /// Whether the effect of an earlier round was unknown.
+        let wasInDoubt: Bool
     }
 
     /// Asks the store, and again when it was busy or its answer got lost: every question may be repeated.
     func asking<Answer: Sendable>(
         _ operation: String, _ body: () async throws(StoreError) -> Answer
     ) async throws(ReservationError) -> Answer {
+        try await changing(operation, unless: { _ in false }, body).answer
+    }
+
+    /// The same for what may refuse: a refusal is told when it is final.
+    func changing<Answer: Sendable>(
+        _ operation: String, unless refuses: (Answer) -> Bool, _ body: () async throws(StoreError) -> Answer
+    ) async throws(ReservationError) -> Asked<Answer> {
         let start = ContinuousClock.now
+        var doubt = doubt()
         var attempts = 0
-        // What an earlier try may have done, a later one that failed without effect has not undone.
-        var effect = StoreError.Effect.none
         while true {
-            attempts += 1
+            doubt.begin()
+            let failure: StoreError?
+            let verdict: Doubt.Verdict
             do throws(StoreError) {
-                return try await body()
+                let answer = try await body()
+                attempts += 1
+                verdict = await refuses(answer) ? doubt.judgeRefusal() : .tell
+                if verdict == .tell { return Asked(answer: answer, attempts: attempts, wasInDoubt: doubt.hasBeen) }
+                failure = nil
             } catch {
-                if error.effect == .unknown { effect = .unknown }
-                let isWorthIt = error.code == .busy || effect == .unknown
-                if isWorthIt, attempts < Self.maximumQuestions, await RetryDelay().wait(after: attempts) { continue }
-                let failure = ReservationError(
-                    StoreError(error.code, error.message, effect: effect), attempts: attempts, strategy: operation)
-                observer.refused(operation, failure, since: start)
-                throw failure
+                attempts += error.attempts
+                verdict = await doubt.judge(error, isWorthAnother: error.code == .busy)
+                failure = error
             }
+            guard verdict != .again else { continue }
+            let error =
+                if let failure, verdict == .tell {
+                    ReservationError(failure, attempts: attempts, strategy: operation)
+                } else {
+                    ReservationError.unknown(failure?.message, doubt, attempts: attempts)
+                }
+            observer.refused(operation, error, since: start)
+            throw error
         }
     }
 
-    private static let maximumQuestions = 4
     private static let maximumReapBatches = 20
 
     /// Ends holds on these buckets whose time is up. Whether there were any; when the store cannot say, none.
@@ -90,20 +122,24 @@ extension ReservationService {
 
     func check(holder: String, key: String?) throws(ReservationError) {
         let limit = configuration.limits.textLength
-        try check(holder, "/holder", "The holder", limit)
-        if let key { try check(key, "/key", "The idempotency key", limit) }
+        try check(holder, "/holder", Wording("The holder", korean: "예약자"), limit)
+        if let key { try check(key, "/key", Wording("The idempotency key", korean: "요청 번호"), limit) }
     }
 
     func check(item: String) throws(ReservationError) {
         if let flaw = Bucket.counted(item).flaw { throw .invalid("/item", flaw) }
     }
 
-    private func check(_ text: String, _ pointer: String, _ name: String, _ limit: Int) throws(ReservationError) {
+    private func check(_ text: String, _ pointer: String, _ name: Wording, _ limit: Int) throws(ReservationError) {
         guard !text.isEmpty, text.utf8.count <= limit else {
-            throw .invalid(pointer, "\(name) must have from 1 to \(limit) bytes.")
+            throw .invalid(
+                pointer,
+                name.appending(
+                    " must have from 1 to \(limit) bytes.", korean: " 항목은 1바이트부터 \(limit)바이트까지 가능합니다."))
         }
         guard !text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else {
-            throw .invalid(pointer, "\(name) has a control character.")
+            throw .invalid(
+                pointer, name.appending(" has a control character.", korean: " 항목에 제어 문자를 쓸 수 없습니다."))
         }
     }
 
@@ -112,7 +148,9 @@ extension ReservationService {
         guard ttl >= limits.minimumHold, ttl <= limits.maximumHold else {
             throw .invalid(
                 "/ttl",
-                "The hold is \(ttl); it must be from \(limits.minimumHold) to \(limits.maximumHold).")
+                "The hold is \(ttl); it must be from \(limits.minimumHold) to \(limits.maximumHold).",
+                korean: "예약 시간은 \(KoreanSentences.text(limits.minimumHold))부터 "
+                    + "\(KoreanSentences.text(limits.maximumHold))까지 가능합니다.")
         }
     }
 }

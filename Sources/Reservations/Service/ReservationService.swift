@@ -65,9 +65,13 @@ public final class ReservationService: Service, Sendable {
         let cart = try Cart(merging: lines, limits: limits)
         try check(holder: holder, key: key)
         // What was asked, not what the default is: a request may be repeated after the default was changed.
-        let fingerprint = Fingerprint.of("reserve", cart, ["\(ttl, default: "default")"])
+        let fingerprint = Fingerprint.of("reserve", cart, [Fingerprint.text(of: ttl)])
         let ttl = ttl ?? configuration.hold
         try check(hold: ttl)
+        let strategy = strategy(for: cart)
+        if let most = strategy.implementation.maximumBuckets, cart.lines.count > most {
+            throw .tooManyBuckets(cart.lines.count, maximum: most, strategy: strategy.name)
+        }
         return Claim(
             id: .make(), holder: holder, cart: cart, ttl: ttl, totalHold: limits.maximumTotalHold,
             maximumLiveHolds: limits.liveHoldsPerHolder,
@@ -103,15 +107,17 @@ public final class ReservationService: Service, Sendable {
         _ id: ReservationID, for holder: String, ttl: Duration? = nil, key: String? = nil
     ) async throws(ReservationError) -> Reservation {
         try check(holder: holder, key: key)
-        let fingerprint = Fingerprint.of("extend", ["\(id)", "\(ttl, default: "default")"])
+        let fingerprint = Fingerprint.of("extend", ["\(id)", Fingerprint.text(of: ttl)])
         let ttl = ttl ?? configuration.hold
         try check(hold: ttl)
         let start = ContinuousClock.now
         let change = HoldExtension(
             id: id, holder: holder, ttl: ttl,
             request: key.map { RequestKey(caller: holder, key: $0, operation: "extend", fingerprint: fingerprint) })
-        let outcome = try await asking("extend") { () async throws(StoreError) in try await self.store.extend(change) }
-        return try reservation(from: outcome, "extend", since: start)
+        let asked = try await changing("extend", unless: \.isRefusal) { () async throws(StoreError) in
+            try await self.store.extend(change)
+        }
+        return try reservation(from: asked, "extend", since: start)
     }
 
     /// A reservation as it stands.
@@ -122,7 +128,7 @@ public final class ReservationService: Service, Sendable {
         let found = try await asking("status") { () async throws(StoreError) in
             try await self.store.reservation(id, holder: holder)
         }
-        guard let found else { throw .notFound }
+        guard let found else { throw .notFound(attempts: 1) }
         return found
     }
 
@@ -158,10 +164,11 @@ public final class ReservationService: Service, Sendable {
             caller: actor, key: key ?? "restock-\(ReservationID.make())", operation: "restock",
             fingerprint: Fingerprint.of("restock", Cart(trusted: [Line(bucket, quantity: delta)]), []))
         let change = StockChange(bucket: bucket, delta: delta, actor: actor, request: request)
-        let outcome = try await asking("restock") { () async throws(StoreError) in try await self.store.restock(change)
+        let asked = try await changing("restock", unless: \.isRefusal) { () async throws(StoreError) in
+            try await self.store.restock(change)
         }
         let error: ReservationError
-        switch outcome {
+        switch asked.answer {
         case .done(let state):
             observer.done("restock", since: start)
             return state
@@ -171,9 +178,10 @@ public final class ReservationService: Service, Sendable {
         case .belowCommitments(let committed):
             error = ReservationError(
                 .capacityBelowCommitments(bucket, committed: committed),
-                "\(bucket) has \(committed) held or sold; its capacity cannot be less.")
+                "\(bucket) has \(committed) held or sold; its capacity cannot be less.",
+                attempts: asked.attempts)
         case .aboveMaximum: error = .aboveMaximum(bucket)
-        case .key(let problem): error = .keyProblem(problem)
+        case .key(let problem): error = .keyProblem(problem, attempts: asked.attempts)
         }
         observer.refused("restock", error, since: start)
         throw error

@@ -12,32 +12,45 @@ struct Reserving {
 
     func run() async throws(ReservationError) -> Reservation {
         let start = ContinuousClock.now
+        var doubt = service.doubt()
         var attempts = 0
         var hasReaped = false
-        // An earlier try of which nobody knows what became. A later one that failed without effect does not undo it.
-        var isUnknown = false
         while true {
+            doubt.begin()
             let result = await strategy.implementation.claim(claim, in: service.store)
             attempts += result.attempts
             service.observer.claimed(result, by: strategy)
-            switch result.outcome {
-            case .success(.short(let shortages)) where !hasReaped:
-                // Holds whose time is up may still be counted: availability never waits for the sweeper.
+            // Holds whose time is up may still be counted: availability never waits for the sweeper.
+            if case .success(.short(let shortages)) = result.outcome, !hasReaped {
                 hasReaped = true
                 if await service.reap(shortages.map(\.bucket)) { continue }
-            case .failure(let error) where error.effect == .unknown || isUnknown:
-                isUnknown = true
-                // The claim's id finds what the first try has done.
-                if attempts < Self.maximumAttempts, await RetryDelay().wait(after: attempts) { continue }
-                let unknown = StoreError(error.code, error.message, effect: .unknown)
-                return try await answer(.failure(unknown), attempts: attempts, since: start)
-            default: break
             }
-            return try await answer(result.outcome, attempts: attempts, since: start)
+            // The claim's id finds what an earlier round has done.
+            switch await judge(result.outcome, &doubt) {
+            case .again: continue
+            case .tell: return try await answer(result.outcome, attempts: attempts, since: start)
+            case .unknown: throw unknown(result.outcome, doubt, attempts: attempts, since: start)
+            }
         }
     }
 
-    private static let maximumAttempts = 5
+    private func judge(_ outcome: Result<ClaimOutcome, StoreError>, _ doubt: inout Doubt) async -> Doubt.Verdict {
+        switch outcome {
+        case .success(let outcome): return await outcome.isRefusal ? doubt.judgeRefusal() : .tell
+        // What is worth another try without a doubt, the strategy has tried.
+        case .failure(let error): return await doubt.judge(error, isWorthAnother: false)
+        }
+    }
+
+    private func unknown(
+        _ outcome: Result<ClaimOutcome, StoreError>, _ doubt: Doubt, attempts: Int, since start: ContinuousClock.Instant
+    ) -> ReservationError {
+        var message: String?
+        if case .failure(let failure) = outcome { message = failure.message }
+        let error = ReservationError.unknown(message, doubt, attempts: attempts)
+        service.observer.refused("reserve", error, by: strategy, since: start)
+        return error
+    }
 
     private func answer(
         _ outcome: Result<ClaimOutcome, StoreError>, attempts: Int, since start: ContinuousClock.Instant
@@ -51,12 +64,14 @@ struct Reserving {
             service.observer.replayed("reserve", by: strategy, since: start)
             return reservation
         case .success(.short(let shortages)):
-            error = .shortage(shortages, alternatives: await service.alternatives(to: shortages, asked: claim.cart.buckets), attempts: attempts)
+            error = .shortage(
+                shortages, alternatives: await service.alternatives(to: shortages, asked: claim.cart.buckets),
+                attempts: attempts)
         case .success(.holdLimit(let current)):
             error = .holdLimit(claim.maximumLiveHolds, current, attempts)
         case .success(.versionConflict), .success(.staleFence):
             error = .busy(attempts: attempts, strategy: strategy.name)
-        case .success(.key(let problem)): error = .keyProblem(problem)
+        case .success(.key(let problem)): error = .keyProblem(problem, attempts: attempts)
         case .failure(let failure): error = ReservationError(failure, attempts: attempts, strategy: strategy.name)
         }
         service.observer.refused("reserve", error, by: strategy, since: start)

@@ -68,6 +68,20 @@ public enum ClaimOutcome: Sendable, Hashable {
     case key(KeyProblem)
 }
 
+/// What came of a claim, and at which price.
+public struct ClaimAnswer: Sendable, Hashable {
+    /// What came of it.
+    public let outcome: ClaimOutcome
+    /// How often the database was asked until it answered: more than once when others were faster, or had it locked.
+    public let attempts: Int
+
+    /// For stores.
+    public init(_ outcome: ClaimOutcome, attempts: Int) {
+        self.outcome = outcome
+        self.attempts = max(attempts, 0)
+    }
+}
+
 /// A bucket that has less than was asked for.
 public struct Shortage: Sendable, Hashable {
     /// Which bucket.

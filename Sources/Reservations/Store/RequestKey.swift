@@ -17,13 +17,26 @@ public struct RequestKey: Hashable, Sendable {
         self.fingerprint = fingerprint
     }
 
-    /// Whether another request with the same caller and key asks for the same.
-    package func isSame(as other: RequestKey) -> Bool {
-        operation == other.operation && fingerprint == other.fingerprint
-    }
-
     /// Caller and key.
     package var name: RequestName { RequestName(caller: caller, key: key) }
+}
+
+extension RequestKey {
+    /// By bytes, as databases compare.
+    public static func == (left: RequestKey, right: RequestKey) -> Bool {
+        left.caller.hasSameBytes(as: right.caller) && left.key.hasSameBytes(as: right.key)
+            && left.isSameRequest(as: right)
+    }
+
+    /// By bytes.
+    public func hash(into hasher: inout Hasher) {
+        for text in [caller, key, operation, fingerprint] { hasher.combine(bytesOf: text) }
+    }
+
+    /// Whether the same is asked, under whatever key.
+    package func isSameRequest(as other: RequestKey) -> Bool {
+        operation.hasSameBytes(as: other.operation) && fingerprint.hasSameBytes(as: other.fingerprint)
+    }
 }
 
 /// Why an idempotency key could not be used.

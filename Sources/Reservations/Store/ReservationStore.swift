@@ -35,6 +35,17 @@ public protocol ReservationStore: Sendable {
     /// shortages. A claim that is refused leaves nothing behind, not even a raised fence.
     func claim(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimOutcome
 
+    /// ``claim(_:by:)``, with how often the database was asked: for stores that ask again by themselves. Without an
+    /// implementation of its own, once.
+    func attempt(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimAnswer
+
+    /// How long a transaction may go on in the database after its call has thrown an error whose effect is unknown: 5 s
+    /// without an implementation of its own.
+    ///
+    /// A refusal that is asked for later than that takes in whatever such a call has done, and is told as final. One that
+    /// comes earlier may be true only until the transaction is committed.
+    var settlingTime: Duration { get }
+
     /// Ends a reservation: confirm, cancel, or return.
     ///
     /// One that is in the state already is ``ResolutionOutcome/repeated(_:)``, with or without a key.
@@ -74,4 +85,14 @@ public protocol ReservationStore: Sendable {
 
     /// Ends it: calls under way are finished, later ones throw ``StoreError/Code/closed``.
     func close() async
+}
+
+extension ReservationStore {
+    /// Asks once.
+    public func attempt(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimAnswer {
+        ClaimAnswer(try await self.claim(claim, by: rule), attempts: 1)
+    }
+
+    /// 5 s.
+    public var settlingTime: Duration { .seconds(5) }
 }

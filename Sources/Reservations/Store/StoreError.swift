@@ -32,12 +32,21 @@ public struct StoreError: Error, Sendable, CustomStringConvertible {
     public let effect: Effect
     /// One sentence, without secrets and without values of rows.
     public let message: String
+    /// How often the database was asked before the store gave up: 0 when it was not, for the store was closed or too many
+    /// waited already.
+    public let attempts: Int
 
     /// For stores.
-    public init(_ code: Code, _ message: String, effect: Effect = .none) {
+    public init(_ code: Code, _ message: String, effect: Effect = .none, attempts: Int = 1) {
         self.code = code
         self.effect = effect
         self.message = message
+        self.attempts = max(attempts, 0)
+    }
+
+    /// The same after more attempts than the last.
+    package func after(attempts: Int) -> StoreError {
+        StoreError(code, message, effect: effect, attempts: attempts)
     }
 
     /// The message.

@@ -11,17 +11,19 @@ struct LockedStrategy: ReservationStrategy {
     let locks: RedisLocks
     let options: Strategy.LockOptions
 
+    var maximumBuckets: Int? { locks.maximumNamesPerLock }
+
     func claim(_ claim: Claim, in store: any ReservationStore) async -> StrategyResult {
         var attempts = 0
         var staleFences = 0
         while true {
             var result: StrategyResult
             switch await tryOnce(claim, in: store) {
-            case .noLock(let error) where options.whenUnavailable == .fallback && error.code != .cancelled:
+            case .noLock(let error) where options.whenUnavailable == .fallback && error.code == .unavailable:
                 result = await AtomicStrategy().claim(claim, in: store)
                 result.fellBack = true
             case .noLock(let error):
-                result = StrategyResult(.failure(error), attempts: 1)
+                result = StrategyResult(.failure(error), attempts: 0)
             case .asked(let answer):
                 result = answer
             }
@@ -46,14 +48,15 @@ struct LockedStrategy: ReservationStrategy {
     private enum Try {
         /// The store was asked.
         case asked(StrategyResult)
-        /// It was not, for the lock was not to be had; `busy` when somebody else had it.
+        /// It was not, for the lock was not to be had: `busy` when somebody else had it, `unavailable` when Redis is away.
         case noLock(StoreError)
     }
 
     /// The transaction is committed when `withLock` releases: the next holder reads what was written.
     private func tryOnce(_ claim: Claim, in store: any ReservationStore) async -> Try {
-        // A set: a slash in an item's name may give two buckets one lock.
-        let names = Set(claim.cart.buckets.map { options.prefix + $0.lockName }).sorted()
+        // Two buckets may have one lock, where an item's name has a slash: the client takes it once. By bytes, as Redis
+        // compares; a set of strings would take one lock for two spellings.
+        let names = claim.cart.buckets.map { options.prefix + $0.lockName }
         // What the store said counts, whatever became of the lease meanwhile: the row has judged by the token.
         let answer = Answer()
         var lockError: (any Error)?
@@ -80,7 +83,7 @@ struct LockedStrategy: ReservationStrategy {
         }
         switch error.code {
         case .waitTimedOut, .overloaded:
-            return .asked(StrategyResult(.failure(StoreError(.busy, error.message)), attempts: 1))
+            return .noLock(StoreError(.busy, error.message))
         case .quorumUnreachable, .fencingUnavailable, .closed:
             return .noLock(StoreError(.unavailable, error.message))
         case .reentrant, .notHeld: return .noLock(StoreError(.failed, error.message))
@@ -93,7 +96,8 @@ extension Bucket {
     /// The name of the bucket's lock: never with the holder in it, for then it would keep nobody apart.
     package var lockName: String {
         switch kind {
-        case .counted: "\(item)"
+        // With a prefix that ends in a colon, as the default does, it would be the name of a fencing counter.
+        case .counted: item.hasSameBytes(as: "fence") ? "fence/" : item
         case .seat: "\(item)/seat/\(label)"
         case .night: "\(item)/night/\(night)"
         }

@@ -6,6 +6,10 @@ public protocol ReservationStrategy: Sendable {
     /// A constant word: for metrics, errors and operators.
     var name: String { get }
 
+    /// How many buckets a cart may have, if there is a limit: larger ones are refused as
+    /// ``ReservationError/Code/invalidRequest(_:)`` before anything is asked. No limit by default.
+    var maximumBuckets: Int? { get }
+
     /// Brings the claim to the store.
     ///
     /// Must not leave an effect behind that it does not answer with: a claim may be tried again with the same
@@ -13,15 +17,17 @@ public protocol ReservationStrategy: Sendable {
     func claim(_ claim: Claim, in store: any ReservationStore) async -> StrategyResult
 }
 
-// Where a strategy with a waiting line will go, without breaking anybody: a protocol `QueueingStrategy: ReservationStrategy`
-// adds `enqueue(_: Claim) -> Ticket`, its `claim` waits for the turn of its ticket, and the service gets a second entry,
-// `submit(_:for:key:) -> Outcome` (held or queued), beside `reserve`, which goes on answering a reservation.
+extension ReservationStrategy {
+    /// No limit.
+    public var maximumBuckets: Int? { nil }
+}
 
 /// What a strategy came to.
 public struct StrategyResult: Sendable {
     /// The store's last word, or why there is none.
     public let outcome: Result<ClaimOutcome, StoreError>
-    /// How often the store was asked to claim.
+    /// How often a database was asked to claim, by the strategy or by the store itself: the sum of
+    /// ``ClaimAnswer/attempts`` and ``StoreError/attempts``. 0 when it never came to that.
     public var attempts: Int
     /// How many of them a row refused because a holder with a greater fencing token had been there. Worth an alarm.
     public var staleFences = 0
@@ -36,11 +42,14 @@ public struct StrategyResult: Sendable {
 }
 
 extension ReservationStore {
-    /// One try.
-    func attempt(_ claim: Claim, by rule: ClaimRule) async -> Result<ClaimOutcome, StoreError> {
+    /// Asks, and adds to `attempts` how often the database was asked.
+    func ask(_ claim: Claim, by rule: ClaimRule, _ attempts: inout Int) async -> Result<ClaimOutcome, StoreError> {
         do throws(StoreError) {
-            return .success(try await self.claim(claim, by: rule))
+            let answer = try await attempt(claim, by: rule)
+            attempts += answer.attempts
+            return .success(answer.outcome)
         } catch {
+            attempts += error.attempts
             return .failure(error)
         }
     }

@@ -1,7 +1,7 @@
 /// One conditional update for each bucket: the default.
 ///
-/// Choose it when in doubt. Claims on the same bucket queue for its row in the database, first come, first served, and none
-/// of them is ever tried twice. It costs a database connection for as long as the claim waits for its turn.
+/// Choose it when in doubt. Claims on the same bucket queue for its row in the database, first come, first served. It costs
+/// a database connection for as long as the claim waits for its turn.
 struct AtomicStrategy: ReservationStrategy {
     let name = "atomic"
 
@@ -12,8 +12,8 @@ struct AtomicStrategy: ReservationStrategy {
 
 /// Locks the rows first, reads them, decides, writes.
 ///
-/// Choose it when the decision needs several rows as they are at one moment. It costs one more round trip while the rows are
-/// locked, and so a third of the throughput of one hot item.
+/// Choose it to set how long a claim may wait for its rows. They are locked for longer than an update alone would need, and
+/// so one hot item sells less.
 struct PessimisticStrategy: ReservationStrategy {
     let name = "pessimistic"
     let lockTimeout: Duration
@@ -31,9 +31,9 @@ struct OptimisticStrategy: ReservationStrategy {
     let maximumAttempts: Int
 
     func claim(_ claim: Claim, in store: any ReservationStore) async -> StrategyResult {
-        var attempts = 0
+        var (attempts, rounds) = (0, 0)
         while true {
-            attempts += 1
+            rounds += 1
             let states: [BucketState]
             do throws(StoreError) {
                 states = try await store.states(of: claim.cart.buckets)
@@ -41,18 +41,18 @@ struct OptimisticStrategy: ReservationStrategy {
                 return StrategyResult(.failure(error), attempts: attempts)
             }
             let versions = Dictionary(states.map { ($0.bucket, $0.version) }, uniquingKeysWith: { first, _ in first })
-            let outcome = await store.attempt(claim, by: .optimistic(versions: versions))
+            let outcome = await store.ask(claim, by: .optimistic(versions: versions), &attempts)
             switch outcome {
             case .success(.versionConflict): break
             case .failure(let error) where error.code == .busy && error.effect == .none: break
             default: return StrategyResult(outcome, attempts: attempts)
             }
-            guard attempts < maximumAttempts else {
+            guard rounds < maximumAttempts else {
                 let exhausted = StoreError(
-                    .busy, "Others were faster \(attempts) times in a row; try again, or choose another strategy.")
+                    .busy, "Others were faster \(rounds) times in a row; try again, or choose another strategy.")
                 return StrategyResult(.failure(exhausted), attempts: attempts)
             }
-            guard await RetryDelay().wait(after: attempts) else { return .cancelled(attempts: attempts) }
+            guard await RetryDelay().wait(after: rounds) else { return .cancelled(attempts: attempts) }
         }
     }
 }
@@ -62,14 +62,14 @@ struct RowRetry {
     var maximumAttempts = 3
 
     func run(_ claim: Claim, by rule: ClaimRule, in store: any ReservationStore) async -> StrategyResult {
-        var attempts = 0
+        var (attempts, rounds) = (0, 0)
         while true {
-            attempts += 1
-            let outcome = await store.attempt(claim, by: rule)
+            rounds += 1
+            let outcome = await store.ask(claim, by: rule, &attempts)
             guard case .failure(let error) = outcome, error.code == .busy, error.effect == .none,
-                attempts < maximumAttempts
+                rounds < maximumAttempts
             else { return StrategyResult(outcome, attempts: attempts) }
-            guard await RetryDelay().wait(after: attempts) else { return .cancelled(attempts: attempts) }
+            guard await RetryDelay().wait(after: rounds) else { return .cancelled(attempts: attempts) }
         }
     }
 }

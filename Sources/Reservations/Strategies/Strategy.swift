@@ -25,14 +25,15 @@ public struct Strategy: Sendable {
 
     /// Locks the rows, reads, decides, writes.
     ///
-    /// - Parameter lockTimeout: how long to wait for a row; then ``ReservationError/Code/busy(attempts:strategy:)``.
+    /// - Parameter lockTimeout: how long to wait for a row, 1 ms ... 1 d; then ``ReservationError/Code/busy(attempts:strategy:)``.
     public static func pessimistic(lockTimeout: Duration = .seconds(2)) -> Strategy {
-        Strategy(PessimisticStrategy(lockTimeout: max(lockTimeout, .milliseconds(1))))
+        Strategy(PessimisticStrategy(lockTimeout: min(max(lockTimeout, .milliseconds(1)), .seconds(86_400))))
     }
 
     /// Takes the distributed locks of all buckets, then writes under their fencing token.
     ///
-    /// A cart may have as many buckets as `RedisLocks.Configuration.maximumNamesPerLock` allows (16 by default).
+    /// A cart may have as many buckets as `RedisLocks.Configuration.maximumNamesPerLock` allows (16 by default); larger ones
+    /// are refused with ``ReservationError/Code/invalidRequest(_:)``.
     ///
     /// - Parameters:
     ///   - locks: the lock client.
@@ -43,9 +44,10 @@ public struct Strategy: Sendable {
 
     /// How ``locked(_:options:)`` uses the lock.
     public struct LockOptions: Sendable {
-        /// What to do when the lock cannot be had because Redis is away.
+        /// What to do when the lock cannot be had because Redis is away. A lock that somebody else has, or a name or a setting
+        /// that Redis locks refuse, is no such case: the claim fails whatever stands here.
         public enum Unavailability: Sendable, Hashable {
-            /// The claim fails with ``ReservationError/Code/busy(attempts:strategy:)`` and advice when to try again.
+            /// The claim fails with ``ReservationError/Code/unavailable`` and advice when to try again.
             case failClosed
             /// The claim goes to the store with ``Strategy/atomic``. Still no oversell: the lock was for efficiency and order.
             case fallback

@@ -34,7 +34,8 @@ struct QueueRig: Sendable {
     }
 
     /// Runs the lines while `body` does.
-    func running<Result: Sendable>(_ body: @escaping @Sendable (QueueRig) async throws -> Result) async throws -> Result {
+    func running<Result: Sendable>(_ body: @escaping @Sendable (QueueRig) async throws -> Result) async throws -> Result
+    {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await line.run() }
             defer { group.cancelAll() }

@@ -161,6 +161,10 @@ package struct Book: Sendable {
     mutating func forgetRequests(olderThan limit: Date, count: Int) -> Int {
         let old = requests.filter { $0.value.at < limit }.sorted { $0.value.at < $1.value.at }.prefix(max(count, 0))
         for (caller, _) in old { requests[caller] = nil }
+        let past = lines.entries.filter { $0.value.state != .waiting && $0.value.since < limit }
+        for (name, entry) in past where entry.claim.request.map({ requests[Caller($0)] == nil }) ?? true {
+            lines.entries[name] = nil
+        }
         return old.count
     }
 }

@@ -51,7 +51,9 @@ extension PostgreSQLReservationStore {
         switch rule {
         case .atomic: break
         case .pessimistic(let timeout):
-            (locksFirst, lockTimeout) = (true, ClientConfiguration.milliseconds(min(timeout, .seconds(86_400))))
+            (locksFirst, lockTimeout) = (
+                true, ClientConfiguration.milliseconds(min(max(timeout, .zero), .seconds(86_400)))
+            )
         case .optimistic(let seen): versions = Statement.array(claim.cart.buckets.map { seen[$0] })
         case .fenced(let greatest): token = greatest
         }

@@ -33,7 +33,7 @@ public final class SQLiteReservationStore: ReservationStore {
         /// How long a call waits for its turn to write, behind other calls of this process and transactions of others; then
         /// `StoreError.Code.busy`. From 1 ms to 1 min, default 5 s.
         public var busyTimeout: Duration = .seconds(5)
-        /// How many calls of this process may wait for their turn to write at once: 0 ... 1,000,000. Others fail with
+        /// How many calls of this process may wait for their turn to write at once: 0 ... 10,000. Others fail with
         /// `StoreError.Code.busy` without a wait. Default 1,000.
         public var maximumWaiters = 1_000
         /// How many may read at the same time: 1 ... 64. Default 4.
@@ -53,8 +53,8 @@ public final class SQLiteReservationStore: ReservationStore {
             guard (1...64).contains(maximumReaders) else {
                 throw StoreError(.misconfigured, "`maximumReaders` must be from 1 to 64.")
             }
-            guard (0...1_000_000).contains(maximumWaiters) else {
-                throw StoreError(.misconfigured, "`maximumWaiters` must be from 0 to 1,000,000.")
+            guard (0...10_000).contains(maximumWaiters) else {
+                throw StoreError(.misconfigured, "`maximumWaiters` must be from 0 to 10,000.")
             }
         }
     }

@@ -112,10 +112,13 @@ extension StoreConformance {
         let lasting = rig.claim([Line(a)], by: "bob", ttl: longest, total: longest)
         let hold = try await rig.store.claim(lasting, by: patient).expectHeld()
         try check(hold.expiresAt > held.hardDeadline, "A long hold ends early.")
+        // Nobody else is there: no patience is needed.
+        let hasty = rig.claim([Line(a)], by: "eve")
+        _ = try await rig.store.claim(hasty, by: .pessimistic(lockTimeout: shortest)).expectHeld()
         try same(try await rig.store.audit(grace: longest).isClean, true, "With the greatest grace")
         _ = try await rig.store.audit(grace: shortest)
         try same(try await rig.store.forgetRequests(olderThan: longest, limit: 9), 0, "Forgotten, the oldest")
         try same(try await rig.store.forgetRequests(olderThan: shortest, limit: 9), 1, "Forgotten, all")
-        try await rig.expect(a, held: 2)
+        try await rig.expect(a, held: 3)
     }
 }

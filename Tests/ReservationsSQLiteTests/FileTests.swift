@@ -74,6 +74,9 @@ struct FileTests {
         var blind = SQLiteReservationStore.Configuration()
         blind.maximumReaders = 0
         Self.expectMisconfigured(await Self.refusal("/nowhere/at/all", blind), "maximumReaders")
+        var crowded = SQLiteReservationStore.Configuration()
+        crowded.maximumWaiters = -1
+        Self.expectMisconfigured(await Self.refusal("/nowhere/at/all", crowded), "maximumWaiters")
     }
 
     @Test("A file that this process may not write to")

@@ -57,7 +57,7 @@ struct WaitingTests {
 
     @Test("How often the file's lock was asked for is told")
     func attempts() async throws {
-        try await Self.withLockedFile({ $0.busyTimeout = .milliseconds(50) }) { harness in
+        try await Self.withLockedFile({ $0.busyTimeout = .seconds(2) }) { harness in
             let error = await #expect(throws: StoreError.self) {
                 _ = try await harness.store.attempt(Self.claim(), by: .atomic)
             }

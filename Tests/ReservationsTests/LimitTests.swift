@@ -100,6 +100,8 @@ struct LimitTests {
         .init(testDescription: "sweep interval") { $0.sweepInterval = .milliseconds(99) },
         .init(testDescription: "slow sweeps") { $0.sweepInterval = .seconds(3_601) },
         .init(testDescription: "retention") { $0.requestRetention = .seconds(3_599) },
+        .init(testDescription: "negative patience") { $0.settlingPatience = .seconds(-1) },
+        .init(testDescription: "endless patience") { $0.settlingPatience = .seconds(601) },
     ]
 
     @Test("Configurations that make no sense are refused with a sentence", arguments: bad)

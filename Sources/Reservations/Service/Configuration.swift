@@ -16,7 +16,8 @@ extension ReservationService {
         public var limits = ReservationLimits()
         /// The strategy of items that have none of their own. Default ``Strategy/atomic``.
         public var strategy: Strategy = .atomic
-        /// The strategies of items that need another one. A cart with several goes by that of its first bucket.
+        /// The strategies of items that need another one. A cart with several goes by that of its first bucket. Unlike
+        /// everywhere else, two spellings of one letter are one item here.
         public var strategies: [String: Strategy] = [:]
         /// What to do with a confirmation that comes too late. Default ``LateConfirmation/reject``.
         public var lateConfirmation: LateConfirmation = .reject

@@ -43,7 +43,7 @@ public protocol ReservationStore: Sendable {
     /// without an implementation of its own.
     ///
     /// A refusal that is asked for later than that takes in whatever such a call has done, and is told as final. One that
-    /// comes earlier may be true only until the transaction is committed.
+    /// comes earlier may be true only until the transaction is committed. A store that stands before another has the other's.
     var settlingTime: Duration { get }
 
     /// Ends a reservation: confirm, cancel, or return.

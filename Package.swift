@@ -170,7 +170,9 @@ let package = Package(
         .executableTarget(
             name: "reservation-worker",
             dependencies: [
-                "RedisLocks", "Reservations", "ReservationsPostgreSQL", "ReservationsSQLite", "TestSupport",
+                "RedisLocks", "ReservationStoreConformance", "Reservations", "ReservationsPostgreSQL",
+                "ReservationsSQLite",
+                "TestSupport",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             path: "Tests/ReservationWorker"

@@ -39,6 +39,7 @@ final class Connector: LinkDelegate {
     private let preamble: RedisPreamble
     private let reactor: Reactor
     private let resolver: Resolver
+    private var question: Resolver.Question?
     private var owner: (any ConnectorOwner)?
 
     private var state = State.idle
@@ -112,7 +113,7 @@ final class Connector: LinkDelegate {
     func release() {
         if case .closed = state { return }
         currentLink?.close()
-        resolver.abandon()
+        abandonLookup()
         cancelTimer()
         state = .idle
         setHealth(.idle)
@@ -121,7 +122,7 @@ final class Connector: LinkDelegate {
     func close() {
         if case .closed = state { return }
         currentLink?.close()
-        resolver.abandon()
+        abandonLookup()
         cancelTimer()
         state = .closed
         setHealth(.closed)
@@ -143,12 +144,18 @@ final class Connector: LinkDelegate {
             setTimer(at: attemptDeadline) { [location] in
                 RedisError(.resolutionFailed, "The name service did not find \(location) in time.")
             }
-            resolver.resolve(host) { [weak self] in self?.resolved($0, port: port) }
+            question = resolver.resolve([host]) { [weak self] in self?.resolved($0[host], port: port) }
         }
     }
 
-    private func resolved(_ result: Result<[String], Resolver.LookupFailure>, port: Int) {
-        guard case .resolving = state else { return }
+    private func abandonLookup() {
+        if let question { resolver.abandon(question) }
+        question = nil
+    }
+
+    private func resolved(_ result: Result<[String], Resolver.LookupFailure>?, port: Int) {
+        guard case .resolving = state, let result else { return }
+        question = nil
         switch result {
         case .success(let found):
             tryAddresses(found.prefix(Self.maximumAddresses).map { .tcp(address: $0, port: port) })
@@ -199,7 +206,7 @@ final class Connector: LinkDelegate {
 
     private func fail(_ error: RedisError) {
         cancelTimer()
-        resolver.abandon()
+        abandonLookup()
         addresses = []
         enterBackOff(after: error)
         owner?.connectorDidFail(error)

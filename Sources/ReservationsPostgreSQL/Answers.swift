@@ -125,12 +125,16 @@ enum Answers {
         return date(number)
     }
 
+    /// At most a century, forward or back: what is longer would be beyond the database's calendar.
     static func micros(_ duration: Duration) -> String {
-        // Some 3,000 years: what is longer would be no time of the database's.
-        let longest: Int64 = 100_000_000_000
-        let (seconds, attoseconds) = duration.components
-        return "\(min(max(seconds, -longest), longest) * 1_000_000 + attoseconds / 1_000_000_000_000)"
+        let (seconds, attoseconds) = min(max(duration, .zero - longest), longest).components
+        return "\(seconds * 1_000_000 + attoseconds / 1_000_000_000_000)"
     }
+
+    private static let longest = Duration.seconds(36_525 * 86_400)
+
+    /// What goes after `LIMIT`: nothing is fewer than none.
+    static func limit(_ count: Int) -> String { "\(max(count, 0))" }
 
     static func decode<Answer: Decodable>(_ type: Answer.Type, _ json: String?) throws(StoreError) -> Answer {
         guard let json, let answer = try? JSONDecoder().decode(type, from: Data(json.utf8)) else { throw .nonsense }

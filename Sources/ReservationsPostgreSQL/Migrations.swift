@@ -1,6 +1,6 @@
 /// The versions of the schema, and how it gets to the latest.
 enum Migrations {
-    /// A new version is added at the end; what was released is never changed.
+    /// A new version is added at the end; what was released is never changed. The first is called ``first``.
     private static let versions: [[[UInt8]]] = [
         [
             PackageResources.tables_sql, PackageResources.answers_sql, PackageResources.claim_sql,
@@ -9,7 +9,10 @@ enum Migrations {
         ]
     ]
 
-    static var latest: Int { versions.count }
+    /// Those before it were drafts that no release had: they are not brought up to date.
+    static let first = 2
+
+    static var latest: Int { first + versions.count - 1 }
 
     /// How long one may wait for another that migrates, and how long a version may take.
     static let patience: Duration = .seconds(300)
@@ -48,10 +51,16 @@ enum Migrations {
                 .refused,
                 "The schema has version \(version), and this program knows \(latest): install a newer version of it.")
         }
-        for next in version..<latest {
-            var statements = versions[next].flatMap(statements)
+        guard version == 0 || version >= first else {
+            throw DatabaseError(
+                .refused,
+                "The schema has version \(version), a draft that was never released and accepts what it must not: save what "
+                    + "you need of it, drop it with DROP SCHEMA \(schema) CASCADE, and migrate again.")
+        }
+        for next in max(version + 1, first)..<latest + 1 {
+            var statements = versions[next - first].flatMap(statements)
             statements.append(
-                Statement("INSERT INTO \(schema).schema_version (version) VALUES (\(next + 1))", isPrepared: false))
+                Statement("INSERT INTO \(schema).schema_version (version) VALUES (\(next))", isPrepared: false))
             _ = try await transaction.run(statements)
         }
     }

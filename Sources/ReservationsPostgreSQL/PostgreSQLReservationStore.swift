@@ -14,7 +14,8 @@ import Reservations
 public final class PostgreSQLReservationStore: ReservationStore {
     /// How the store connects, and how long it waits.
     public struct Configuration: Sendable {
-        /// The schema in which the tables are; made by ``PostgreSQLReservationStore/migrate()``. Default `reservations`.
+        /// The schema in which the tables are; made by ``PostgreSQLReservationStore/migrate()``. Default `reservations`. Not one
+        /// of PostgreSQL's own (`pg_...`, `information_schema`), nor `$user`, which stands for another with each user.
         public var schema = "reservations"
         /// How many connections are kept although nobody needs them. Default 0.
         public var minimumConnections = 0
@@ -36,7 +37,7 @@ public final class PostgreSQLReservationStore: ReservationStore {
         public var lockTimeout: Duration = .seconds(2)
         /// When connections are replaced. Default 30 min.
         public var connectionLifetime: Duration = .seconds(1800)
-        /// How long ``PostgreSQLReservationStore/audit(grace:)`` may take. Default 10 min.
+        /// How long ``PostgreSQLReservationStore/audit(grace:)`` may take; then `StoreError.Code.unavailable`. Default 10 min.
         public var auditTimeout: Duration = .seconds(600)
 
         /// The defaults.
@@ -45,6 +46,9 @@ public final class PostgreSQLReservationStore: ReservationStore {
         func check() throws(StoreError) {
             try require(!schema.isEmpty && schema.utf8.count <= 63, "`schema` must have from 1 to 63 bytes.")
             try require(!schema.unicodeScalars.contains { $0.value < 0x20 }, "`schema` has a control character.")
+            try require(
+                schema != "$user" && schema != "information_schema" && !schema.hasPrefix("pg_"),
+                "`schema` is a name that PostgreSQL keeps for itself.")
             try require((1...10_000).contains(maximumConnections), "`maximumConnections` must be from 1 to 10,000.")
             try require(
                 (0...maximumConnections).contains(minimumConnections),
@@ -86,9 +90,11 @@ public final class PostgreSQLReservationStore: ReservationStore {
     ///
     /// - Parameters:
     ///   - url: libpq's URL or `keyword=value` form. Of its parameters those are taken that say where the server is, who
-    ///     logs in, and how the connection is encrypted and kept alive (`sslmode` and its kin).
+    ///     logs in, and how the connection is encrypted and kept alive (`sslmode` and its kin). What it does not say libpq
+    ///     takes from the environment (`PGHOST`, `PGPASSWORD`...), though not `PGHOSTADDR` and `PGOPTIONS`; `PGSERVICE`,
+    ///     which libpq would follow into a file, must not be set.
     ///   - configuration: see ``Configuration``.
-    /// - Throws: `StoreError.Code.misconfigured` for a URL or a configuration that makes no sense; the sentence does not
+    /// - Throws: `StoreError.Code.misconfigured` for a URL, an environment or a configuration that makes no sense; the sentence does not
     ///   quote the URL.
     public convenience init(url: String, configuration: Configuration = Configuration()) throws(StoreError) {
         try self.init(url: url, configuration: configuration, settings: [:])

@@ -51,9 +51,7 @@ extension PostgreSQLReservationStore {
         switch rule {
         case .atomic: break
         case .pessimistic(let timeout):
-            (locksFirst, lockTimeout) = (
-                true, ClientConfiguration.milliseconds(min(max(timeout, .zero), .seconds(86_400)))
-            )
+            (locksFirst, lockTimeout) = (true, ClientConfiguration.milliseconds(timeout))
         case .optimistic(let seen): versions = Statement.array(claim.cart.buckets.map { seen[$0] })
         case .fenced(let greatest): token = greatest
         }

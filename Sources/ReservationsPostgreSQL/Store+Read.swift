@@ -31,14 +31,14 @@ extension PostgreSQLReservationStore {
             return try await states(
                 """
                 SELECT \(Self.columns) FROM bucket b WHERE b.item = $1 ORDER BY b.item, b.label, b.night LIMIT $2
-                """, [item, "\(max(limit, 0))"])
+                """, [item, Answers.limit(limit)])
         }
         return try await states(
             """
             SELECT \(Self.columns) FROM bucket b
             WHERE b.item = $1 AND (b.item, b.label, b.night) > ($2, $3, $4)
             ORDER BY b.item, b.label, b.night LIMIT $5
-            """, [item, last.item, last.label, last.night, "\(max(limit, 0))"])
+            """, [item, last.item, last.label, last.night, Answers.limit(limit)])
     }
 
     /// See `ReservationStore.neighbours(of:limit:)`.
@@ -57,7 +57,7 @@ extension PostgreSQLReservationStore {
                 ORDER BY b.item, b.label, b.night LIMIT $5
             ) after
             ORDER BY item, label, night
-            """, [bucket.item, bucket.kind.rawValue, bucket.label, bucket.night, "\(max(limit, 0))"])
+            """, [bucket.item, bucket.kind.rawValue, bucket.label, bucket.night, Answers.limit(limit)])
     }
 
     private func states(_ sql: String, _ parameters: [String?]) async throws(StoreError) -> [BucketState] {
@@ -87,14 +87,14 @@ extension PostgreSQLReservationStore {
                         ORDER BY x.sequence LIMIT $3
                     ) e
                     WHERE b.item = $1 ORDER BY e.sequence LIMIT $3
-                    """, [item, "\(sequence)", "\(max(limit, 0))"])
+                    """, [item, "\(sequence)", Answers.limit(limit)])
             } else {
                 try await read(
                     """
                     SELECT \(columns) FROM (SELECT * FROM ledger WHERE sequence > $1 ORDER BY sequence LIMIT $2) e,
                         LATERAL (SELECT * FROM bucket x WHERE x.id = e.bucket_id OFFSET 0) b
                     ORDER BY e.sequence
-                    """, ["\(sequence)", "\(max(limit, 0))"])
+                    """, ["\(sequence)", Answers.limit(limit)])
             }
         var entries: [LedgerEntry] = []
         for row in 0..<rows.count { entries.append(try Self.entry(rows[row])) }
@@ -128,8 +128,14 @@ extension PostgreSQLReservationStore {
             Statement("SELECT (SELECT count(*) FROM bucket), (SELECT count(*) FROM reservation)"),
             Statement("COMMIT"),
         ]
-        let results = try await asking { () async throws(DatabaseError) in
-            try await client.run(statements, mayCommit: false, timeout: timeout + .seconds(1))
+        let results: [Rows]
+        do throws(StoreError) {
+            results = try await asking { () async throws(DatabaseError) in
+                try await client.run(statements, mayCommit: false, timeout: timeout + .seconds(1))
+            }
+        } catch {
+            // Not `busy`, which is asked again: what has taken minutes in vain is not begun anew without being told to.
+            throw error.code == .busy ? StoreError(.unavailable, error.message) : error
         }
         guard results.count == statements.count, let buckets = results[3][0, 0].flatMap({ Int($0) }),
             let reservations = results[3][0, 1].flatMap({ Int($0) })

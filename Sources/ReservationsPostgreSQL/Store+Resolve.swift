@@ -37,7 +37,7 @@ extension PostgreSQLReservationStore {
     /// See `ReservationStore.expire(_:limit:)`.
     public func expire(_ buckets: [Bucket]?, limit: Int) async throws(StoreError) -> [Reservation] {
         let arrays = buckets.map { BucketArrays($0).parameters } ?? [nil, nil, nil, nil]
-        let rows = try await write("SELECT expire($1, $2, $3, $4, $5)", arrays + ["\(max(limit, 0))"])
+        let rows = try await write("SELECT expire($1, $2, $3, $4, $5)", arrays + [Answers.limit(limit)])
         var ended: [Reservation] = []
         for row in 0..<rows.count { ended.append(try Answers.reservation(rows[row, 0])) }
         return ended
@@ -76,7 +76,7 @@ extension PostgreSQLReservationStore {
                 SELECT caller, key FROM request
                 WHERE created_at < now() - $1::bigint * interval '1 microsecond' AND state IN ('done', 'withdrawn')
                 ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-            """, [Answers.micros(age), "\(max(limit, 0))"])
+            """, [Answers.micros(age), Answers.limit(limit)])
         return rows.affected
     }
 }

@@ -9,8 +9,8 @@ extension StoreError {
         case .connectFailed: self.init(.unavailable, error.message, attempts: 0)
         case .connectionLost: self.init(.unavailable, error.message, effect: effect)
         case .refused, .invalidURL: self.init(.misconfigured, error.message, effect: effect)
-        // The server hangs, or the statement was given up in good order.
-        case .timedOut: self.init(error.effectIsUnknown ? .unavailable : .busy, error.message, effect: effect)
+        // The statement was given up in good order.
+        case .timedOut: self.init(.busy, error.message, effect: effect)
         case .exhausted: self.init(.busy, error.message, effect: effect, attempts: 0)
         case .cancelled: self.init(.cancelled, error.message, effect: effect)
         case .closed: self.init(.closed, "The store was closed.", effect: effect, attempts: 0)

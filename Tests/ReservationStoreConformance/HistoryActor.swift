@@ -72,8 +72,15 @@ struct HistoryActor: Sendable {
             try check(id == nil || reservation.id == id, "A repeated key answered another reservation.")
             record(reservation, deed)
         case .failure(let error):
+            try Self.requireHonest(error)
             if error.code == .outcomeUnknown { unresolved.append(deed) }
         }
+    }
+
+    /// Nothing in a history gives a store a reason to fail, to be set up wrongly or to be closed.
+    private static func requireHonest(_ error: ReservationError) throws {
+        let never: [ReservationError.Code] = [.failed, .misconfigured, .closed]
+        try check(!never.contains(error.code), "\(error.code.name): \(error.message)")
     }
 
     private mutating func record(_ reservation: Reservation, _ deed: Deed) {
@@ -100,7 +107,9 @@ struct HistoryActor: Sendable {
             })
             {
             case .success(let reservation): record(reservation, deed)
-            case .failure(let error): try check(error.code != .outcomeUnknown, "Still unknown over a sound line.")
+            case .failure(let error):
+                try Self.requireHonest(error)
+                try check(error.code != .outcomeUnknown, "Still unknown over a sound line.")
             }
         }
     }

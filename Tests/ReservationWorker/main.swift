@@ -15,19 +15,22 @@ case "hang" where arguments.count == 2:
 case "buy" where arguments.count == 4:
     Parent.follow()
     try await SQLiteFile.buy(arguments[1], name: arguments[2], items: Int(arguments[3]) ?? 1)
+case "hostile-environment" where arguments.count == 2:
+    Parent.follow()
+    try await HostileEnvironment.run(arguments[1])
 case "torture-buyer":
     Parent.follow()
     try await Buyer(arguments.dropFirst()).run()
 case "torture":
-    exit(try await Torture(arguments.dropFirst()).run() ? 0 : 1)
+    exit(try await Torture.run(arguments.dropFirst()) ? 0 : 1)
 case "compare":
     exit(try await Comparison(arguments.dropFirst()).run() ? 0 : 1)
 default:
     say(
         """
-        usage: reservation-worker torture [--seconds N] [--workers N]
+        usage: reservation-worker torture [--store postgresql|sqlite] [--seconds N] [--workers N] [--mutant fence|failing]
                reservation-worker compare [--seconds N] [--pgbench PATH]
-               (and what tests start: open, hang, buy, torture-buyer)
+               (and what tests start: open, hang, buy, hostile-environment, torture-buyer)
         """)
     exit(64)
 }

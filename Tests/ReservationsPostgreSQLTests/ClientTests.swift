@@ -47,6 +47,22 @@ struct ClientTests {
         }
     }
 
+    @Test("what comes and goes byte by byte is whole")
+    func byteByByte() async throws {
+        let cluster = try await PostgreSQLTestCluster.shared.value
+        try await FaultProxy.with(to: cluster.port, speaking: .postgreSQL) { proxy in
+            for direction in [FaultProxy.Direction.requests, .replies] { proxy.setSlices(direction, of: 1) }
+            try await withClient(url: "postgresql://postgres@127.0.0.1:\(proxy.port)/postgres") { client in
+                for text in ["좌석", String(repeating: "x", count: 500)] {
+                    let rows = try await client.query("SELECT $1::text, $2::text", [text, nil])
+                    #expect(Array(rows[0]) == [text, nil])
+                }
+                let requests = proxy.seen.requests.filter { $0.arguments.first == "SELECT $1::text, $2::text" }
+                #expect(requests.map(\.arguments.count) == [2, 2])
+            }
+        }
+    }
+
     @Test("a batch is one transaction: an error undoes what came before it, and the connection goes on")
     func batch() async throws {
         try await withClient(schema: "pg_temp", { $0.maximumConnections = 1 }) { client in

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import ReservationsPostgreSQL
@@ -51,6 +52,22 @@ struct ConnectionOptionsTests {
         let error = #expect(throws: DatabaseError.self) { try ConnectionOptions(url) }
         #expect(error?.code == .invalidURL)
         #expect(error?.message.contains("s3cret") == false)
+    }
+
+    @Test("what the environment might fill in is said")
+    func explicit() throws {
+        let found = try keywords("host=/run/pg dbname=a")
+        #expect(["hostaddr", "options", "replication"].map { found[$0] } == ["", "", ""])
+        #expect(found["port"]?.isEmpty == false)
+    }
+
+    @Test("the URL decides where and how to connect, and not the environment")
+    func environment() async throws {
+        let cluster = try await PostgreSQLTestCluster.shared.value
+        let worker = try WorkerProcess(["hostile-environment", cluster.socketURL])
+        let lines = await worker.lines.reduce(into: [] as [String]) { $0.append($1) }
+        #expect(lines.first == "4MB")
+        #expect(lines.last?.hasPrefix("invalidURL The environment sets PGSERVICE") == true)
     }
 
     @Test("a location has neither user nor password")

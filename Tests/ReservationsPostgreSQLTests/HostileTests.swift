@@ -1,8 +1,11 @@
+import Dispatch
 import Reactor
 import Reservations
-import ReservationsPostgreSQL
+import Synchronization
 import TestSupport
 import Testing
+
+@testable import ReservationsPostgreSQL
 
 /// What goes wrong between here and the server, and at the server.
 @Suite("The client and a hostile world", .timeLimit(.minutes(3)))
@@ -12,9 +15,9 @@ struct HostileTests {
         let cluster = try await PostgreSQLTestCluster.shared.value
         try await withClient { admin in
             _ = try await admin.query("DROP ROLE IF EXISTS guarded")
-            _ = try await admin.query("CREATE ROLE guarded LOGIN PASSWORD 'right'")
+            _ = try await admin.query(#"CREATE ROLE guarded LOGIN PASSWORD 'r''i\gh t='"#)
         }
-        try await withClient(url: cluster.url(user: "guarded", password: "right")) { client in
+        try await withClient(url: cluster.url(user: "guarded", password: "r'i%5Cgh%20t=")) { client in
             let answer1 = try await client.query("SELECT current_user")[0, 0]
             #expect(answer1 == "guarded")
         }
@@ -44,10 +47,23 @@ struct HostileTests {
         }
     }
 
-    @Test("a peer that says nothing, or nonsense, costs the time to wait and no more", arguments: [true, false])
-    func strangePeer(isSilent: Bool) async throws {
+    enum Peer: CaseIterable, Sendable {
+        case silent, nonsensical
+        /// Says nothing any more after the login.
+        case dumbfounded
+    }
+
+    @Test("a peer that says nothing, or nonsense, costs the time to wait and no more", arguments: Peer.allCases)
+    func strangePeer(_ kind: Peer) async throws {
         try await FakePeer.with({ connection in
-            if !isSilent { try connection.send("HTTP/1.1 400 Bad Request\r\n\r\n") }
+            switch kind {
+            case .silent: break
+            case .nonsensical: try connection.send("HTTP/1.1 400 Bad Request\r\n\r\n")
+            case .dumbfounded:
+                _ = try connection.readChunk()
+                // AuthenticationOk and ReadyForQuery.
+                try connection.send("R\0\0\0\u{8}\0\0\0\0Z\0\0\0\u{5}I")
+            }
             while true { _ = try connection.readChunk() }
         }) { peer in
             let url = "postgresql://postgres@127.0.0.1:\(peer.port)/postgres?sslmode=disable"
@@ -127,7 +143,7 @@ struct HostileTests {
             let process = try await client.query("SELECT pg_backend_pid()")[0, 0] ?? ""
             try await withClient { watcher in
                 let task = Task { try await client.query("SELECT pg_sleep(600)") }
-                try await expectRunning("pg_sleep(600)", process, watcher)
+                try await waitUntilItRuns("pg_sleep(600)", process, watcher)
                 task.cancel()
                 let error = await #expect(throws: DatabaseError.self) { try await task.value }
                 #expect(error?.code == .cancelled)
@@ -205,18 +221,22 @@ struct HostileTests {
         }
     }
 
-    @Test("a server that stands still: the effect is unknown, and it is used again when it goes on")
-    func pausedServer() async throws {
+    @Test(
+        "a server that stands still is away, with an unknown effect or none, and it is used again when it goes on",
+        arguments: [true, false])
+    func pausedServer(mayCommit: Bool) async throws {
         try await PostgreSQLTestCluster.with { cluster in
             try await withClient(url: cluster.url, { $0.maximumConnections = 1 }) { client in
                 let answer8 = try await client.query("SELECT 1")[0, 0]
                 #expect(answer8 == "1")
                 try cluster.pause()
                 let error = await #expect(throws: DatabaseError.self) {
-                    try await client.run([Statement("SELECT 2")], mayCommit: true, timeout: .milliseconds(100))
+                    try await client.run([Statement("SELECT 2")], mayCommit: mayCommit, timeout: .milliseconds(100))
                 }
-                #expect(error?.code == .timedOut)
-                #expect(error?.effectIsUnknown == true)
+                #expect(error?.code == .connectionLost)
+                #expect(error?.effectIsUnknown == mayCommit)
+                // Whoever is busy is asked again at once.
+                #expect(error.map { StoreError($0).code } == .unavailable)
                 try cluster.resume()
                 let answer9 = try await client.query("SELECT 3")[0, 0]
                 #expect(answer9 == "3")
@@ -224,35 +244,102 @@ struct HostileTests {
         }
     }
 
-    @Test("the pool is a queue with an end: in order, bounded in number and in time")
-    func exhaustion() async throws {
+    @Test("the server drops the work of a client that went away")
+    func lostClient() async throws {
+        let cluster = try await PostgreSQLTestCluster.shared.value
+        try await FaultProxy.with(to: cluster.port, speaking: .postgreSQL) { proxy in
+            let url = "postgresql://postgres@127.0.0.1:\(proxy.port)/postgres"
+            try await withClient(url: url, { $0.statementTimeout = .seconds(600) }) { client in
+                let setting = try await client.query(
+                    "SELECT current_setting('client_connection_check_interval'), pg_backend_pid()")
+                #expect(setting[0, 0] == "1s")
+                let process = setting[0, 1] ?? ""
+                try await withClient { watcher in
+                    let task = Task { try await client.query("SELECT pg_sleep(602)") }
+                    try await waitUntilItRuns("pg_sleep(602)", process, watcher)
+                    proxy.cut()
+                    let error = await #expect(throws: DatabaseError.self) { try await task.value }
+                    #expect(error?.code == .connectionLost)
+                    try await waitUntil("nobody works on it any more") {
+                        try await watcher.query("SELECT FROM pg_stat_activity WHERE pid = $1::int", [process])
+                            .affected == 0
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("the pool is a queue with an end: in order, and bounded in number")
+    func fullLine() async throws {
         try await withClient({
-            $0.minimumConnections = 2
             $0.maximumConnections = 2
             $0.maximumWaiters = 3
-            $0.acquireTimeout = .milliseconds(400)
+            $0.acquireTimeout = .seconds(100)
         }) { client in
-            // Whoever connects takes as long as the machine takes; afterwards only the line costs time.
-            await client.start()
-            try await waitUntil("both are there") { await client.counts.idle == 2 }
             let holders = (0..<2).map { _ in Task { try await client.query("SELECT pg_sleep(600)") } }
             try await waitUntil("both are in use") {
                 await (client.counts.isBusy, client.counts.connections) == (true, 2)
             }
-            let waiters = (0..<3).map { _ in Task { try await client.query("SELECT 1") } }
+            let waiters = (0..<3).map { number in Task { try await client.query("SELECT $1::int", ["\(number)"]) } }
             try await waitUntil("three wait") { await client.counts.waiters == 3 }
             let excess = await #expect(throws: DatabaseError.self) { try await client.query("SELECT 1") }
             #expect(excess?.code == .exhausted)
-            for waiter in waiters {
-                let error = await #expect(throws: DatabaseError.self) { try await waiter.value }
-                #expect(error?.code == .exhausted)
-            }
             for holder in holders { holder.cancel() }
-            for holder in holders { _ = await holder.result }
+            for (number, waiter) in waiters.enumerated() {
+                let rows = try await waiter.value
+                #expect(rows[0, 0] == "\(number)")
+            }
             #expect(await client.counts.connections <= 2)
-            let answer10 = try await client.query("SELECT 1")[0, 0]
-            #expect(answer10 == "1")
         }
+    }
+
+    @Test("the line is bounded in time")
+    func exhaustion() async throws {
+        try await withClient({
+            $0.minimumConnections = 1
+            $0.maximumConnections = 1
+            $0.acquireTimeout = .seconds(5)
+        }) { client in
+            // Whoever connects takes as long as the machine takes; afterwards only the line costs time.
+            await client.start()
+            try await waitUntil("it is there") { await client.counts.idle == 1 }
+            let holder = Task { try await client.query("SELECT pg_sleep(600)") }
+            try await waitUntil("it is in use") { await client.counts.isBusy }
+            let error = await #expect(throws: DatabaseError.self) { try await client.query("SELECT 1") }
+            #expect(error?.code == .exhausted)
+            #expect(await client.counts.waiters == 0)
+            holder.cancel()
+            _ = await holder.result
+        }
+    }
+
+    @Test("a name service that hangs is asked once, whoever tries, and nobody waits for it in vain for ever")
+    func hangingLookup() async throws {
+        let cluster = try await PostgreSQLTestCluster.shared.value
+        let gate = DispatchSemaphore(value: 0)
+        let lookups = Mutex(0)
+        var configuration = ClientConfiguration(
+            options: try ConnectionOptions("postgresql://postgres@slow.test:\(cluster.port)/postgres"),
+            schema: "public")
+        configuration.connectTimeout = .milliseconds(10)
+        configuration.acquireTimeout = .seconds(2)
+        let client = try PostgreSQLClient(
+            configuration, reactor: nil,
+            lookup: { _ in
+                let count = lookups.withLock { count in
+                    count += 1
+                    return count
+                }
+                if count == 1 { gate.wait() }
+                return .success(["127.0.0.1"])
+            })
+        let error = await #expect(throws: DatabaseError.self) { try await client.query("SELECT 1") }
+        #expect(error?.code == .connectFailed)
+        // Each attempt has given up; nobody wants another.
+        try await waitUntil("nobody waits for the name") { await client.lookupCount == 0 }
+        #expect(lookups.withLock { $0 } == 1)
+        gate.signal()
+        await client.close()
     }
 
     @Test("a hundred at once on three connections all get their answer")
@@ -271,12 +358,11 @@ struct HostileTests {
         }
     }
 
-    private func expectRunning(_ text: String, _ process: String, _ watcher: PostgreSQLClient) async throws {
+    private func waitUntilItRuns(_ text: String, _ process: String, _ watcher: PostgreSQLClient) async throws {
         try await waitUntil("\(text) runs") {
             let rows = try await watcher.query(
                 "SELECT state, query FROM pg_stat_activity WHERE pid = $1::int", [process])
             return rows[0, 0] == "active" && rows[0, 1]?.contains(text) == true
         }
-        #expect(Bool(true))
     }
 }

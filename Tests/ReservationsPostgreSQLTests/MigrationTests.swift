@@ -55,6 +55,16 @@ struct MigrationTests {
         }
     }
 
+    @Test("a schema that was a draft is refused with what to do, and not half used")
+    func draft() async throws {
+        try await withStore { store in
+            _ = try await store.client.query("UPDATE schema_version SET version = 1")
+            let error = await #expect(throws: StoreError.self) { try await store.migrate() }
+            #expect(error?.code == .misconfigured)
+            #expect(error?.message.contains("DROP SCHEMA") == true)
+        }
+    }
+
     @Test("who may not create the schema needs not, when it is there")
     func unprivileged() async throws {
         try await withStore { store in

@@ -1,3 +1,4 @@
+import Foundation
 import Reservations
 import ReservationsPostgreSQL
 import TestSupport
@@ -10,7 +11,7 @@ struct PlanTests {
         var options = PostgreSQLTestCluster.Options()
         options.configuration = [
             "session_preload_libraries = 'auto_explain'", "auto_explain.log_nested_statements = on",
-            "auto_explain.log_level = notice", "auto_explain.log_min_duration = 0",
+            "auto_explain.log_level = notice", "auto_explain.log_min_duration = 0", "auto_explain.log_format = json",
         ]
         return options
     }
@@ -31,13 +32,53 @@ struct PlanTests {
                 let plans = notebook.take()
                 #expect(plans.count > 100)
                 #expect(plans.contains { $0.contains("reservation_pkey") })
-                let scans = plans.filter { $0.contains("Seq Scan on") }
+                let scans = try plans.filter { try !Self.wholeReads(in: $0).isEmpty }
                 #expect(scans.isEmpty, "\(scans.first ?? "")")
-                // The check itself would see one.
+                // The check itself would see them.
                 _ = try await store.client.query("SELECT count(*) FROM reservation WHERE holder || '' = 'x'")
-                #expect(notebook.take().contains { $0.contains("Seq Scan on reservation") })
+                #expect(try notebook.take().flatMap(Self.wholeReads) == ["Seq Scan"])
+                _ = try await store.client.query("SELECT id FROM reservation ORDER BY id")
+                #expect(try notebook.take().flatMap(Self.wholeReads) == ["Index Only Scan"])
             }
         }
+    }
+
+    private struct Explained: Decodable {
+        let plan: Node
+
+        enum CodingKeys: String, CodingKey {
+            case plan = "Plan"
+        }
+    }
+
+    private struct Node: Decodable {
+        let type: String
+        let condition: String?
+        let children: [Node]?
+
+        enum CodingKeys: String, CodingKey {
+            case type = "Node Type"
+            case condition = "Index Cond"
+            case children = "Plans"
+        }
+
+        var all: [Node] { [self] + (children ?? []).flatMap(\.all) }
+
+        /// Of a table, or of an index of it.
+        var readsAll: Bool {
+            switch type {
+            case "Seq Scan": true
+            case "Index Scan", "Index Only Scan", "Bitmap Index Scan": condition == nil
+            default: false
+            }
+        }
+    }
+
+    /// The nodes of a plan that read a table, or an index, from end to end.
+    private static func wholeReads(in notice: String) throws -> [String] {
+        guard let start = notice.firstIndex(of: "{"), let end = notice.lastIndex(of: "}") else { return [] }
+        let plan = try JSONDecoder().decode(Explained.self, from: Data(notice[start...end].utf8)).plan
+        return plan.all.filter(\.readsAll).map(\.type)
     }
 
     private static func fill(_ store: PostgreSQLReservationStore, isAnalyzed: Bool) async throws {

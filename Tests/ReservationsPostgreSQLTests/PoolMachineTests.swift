@@ -100,6 +100,30 @@ struct PoolMachineTests {
         #expect(machine.acquire(3, at: now + .seconds(1)) == [.open(2)])
     }
 
+    @Test("a refusal is no news to those who wait while there is a connection that works")
+    func refusalBesideAWorkingConnection() {
+        var machine = machine()
+        let refusal = DatabaseError(.refused, "no more connections for this role")
+        _ = machine.acquire(1, at: now)
+        _ = machine.opened(1, at: now)
+        #expect(machine.acquire(2, at: now) == [.open(2)])
+        let retry = now + limits.backOffBase
+        #expect(machine.openFailed(2, refusal, at: now) == [.tick(at: retry)])
+        #expect(machine.acquire(3, at: now) == [])
+        #expect(machine.release(1, isUsable: true, at: now) == [.give(1, to: 2)])
+        #expect(machine.release(1, isUsable: true, at: now) == [.give(1, to: 3)])
+        #expect(machine.release(1, isUsable: true, at: now) == [])
+        #expect(machine.acquire(4, at: now) == [.give(1, to: 4)])
+        #expect(machine.acquire(5, at: now) == [])
+        #expect(machine.acquire(7, at: now) == [])
+        #expect(machine.abandon(7)?.code == .exhausted)
+        // The last that worked is gone: now it is an answer.
+        #expect(machine.release(1, isUsable: false, at: now) == [.close(1)])
+        #expect(machine.tick(at: retry) == [.open(3)])
+        #expect(machine.openFailed(3, refusal, at: retry).first == .refuse(5, refusal))
+        #expect(machine.acquire(6, at: retry) == [.refuse(6, refusal)])
+    }
+
     @Test("connections grow old, in use and idle")
     func age() {
         var machine = machine()

@@ -6,17 +6,6 @@ import Testing
 /// What is PostgreSQL's own; the rest is in the conformance suite.
 @Suite("The store and its server", .serialized, .timeLimit(.minutes(3)))
 struct StoreTests {
-    private func claim(_ quantity: Int = 1, key: String? = nil, limit: Int? = nil, by holder: String = "ann") -> Claim {
-        Claim(
-            id: .make(), holder: holder, cart: Cart(trusted: [Line(.counted("shirt"), quantity: quantity)]),
-            ttl: .seconds(60), totalHold: .seconds(600), maximumLiveHolds: limit,
-            request: key.map { RequestKey(caller: holder, key: $0, operation: "reserve", fingerprint: "f") })
-    }
-
-    private func stock(_ store: PostgreSQLReservationStore, _ quantity: Int) async throws {
-        _ = try await store.restock(StockChange(bucket: .counted("shirt"), delta: quantity, actor: "test"))
-    }
-
     @Test("a row that stays locked makes a claim busy, by each rule, and leaves nothing behind")
     func lockedRow() async throws {
         try await withStore({ $0.lockTimeout = .milliseconds(100) }) { store in
@@ -67,7 +56,7 @@ struct StoreTests {
                 _ = try await transaction.run("UPDATE bucket SET held = 1")
                 let task = Task { try await store.claim(claim(), by: .atomic) }
                 // It has looked, seen one left, and waits for the row.
-                try await expectWaiter(store)
+                try await expectWaiters(1, store)
                 return task
             }
             let outcome = try await task.value
@@ -79,17 +68,6 @@ struct StoreTests {
         }
     }
 
-    private func expectWaiter(_ store: PostgreSQLReservationStore) async throws(DatabaseError) {
-        let start = ContinuousClock.now
-        while ContinuousClock.now - start < .seconds(30) {
-            let rows = try await store.client.query(
-                "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%claim(%'")
-            if rows.affected == 1 { return }
-            await Task.yield()
-        }
-        Issue.record("Nobody waits.")
-    }
-
     @Test("a cancelled claim leaves nothing behind, and the store goes on")
     func cancelledClaim() async throws {
         try await withStore({ $0.maximumConnections = 4 }) { store in
@@ -97,7 +75,7 @@ struct StoreTests {
             try await store.client.withTransaction { (transaction) async throws(DatabaseError) in
                 _ = try await transaction.run("SELECT FROM bucket FOR NO KEY UPDATE")
                 let task = Task { try await store.claim(claim(), by: .atomic) }
-                try await expectWaiter(store)
+                try await expectWaiters(1, store)
                 task.cancel()
                 let error = await #expect(throws: StoreError.self) { try await task.value }
                 #expect(error?.code == .cancelled)
@@ -105,35 +83,6 @@ struct StoreTests {
             }
             let rows = try await store.client.query("SELECT count(*) FROM reservation")
             #expect(rows[0, 0] == "0")
-        }
-    }
-
-    @Test("a claim whose answer got lost is asked again, and found done or not done")
-    func lostAnswer() async throws {
-        try await PostgreSQLTestCluster.with { cluster in
-            try await withStore(url: cluster.url) { store in
-                try await stock(store, 1_000)
-                let claims = (0..<40).map { claim(by: "buyer \($0)") }
-                let first = await withTaskGroup(of: Result<ClaimOutcome, any Error>.self) { group in
-                    for claim in claims { group.addTask { await Result { try await store.claim(claim, by: .atomic) } } }
-                    _ = await group.next()
-                    try? cluster.restart()
-                    return await group.reduce(into: []) { $0.append($1) }
-                }
-                for case .failure(let error as StoreError) in first {
-                    #expect(error.code == .unavailable || error.code == .busy)
-                }
-                for claim in claims {
-                    switch try await store.claim(claim, by: .atomic) {
-                    case .held, .replayed: break
-                    case let other: Issue.record("It came to \(other).")
-                    }
-                }
-                let states = try await store.states(of: [.counted("shirt")])
-                #expect(states.map(\.held) == [40])
-                let report = try await store.audit(grace: .seconds(60))
-                #expect(report.isClean)
-            }
         }
     }
 
@@ -150,6 +99,20 @@ struct StoreTests {
                 return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
             }
             #expect(held == 3)
+        }
+    }
+
+    @Test("an audit that takes too long is not begun again by itself")
+    func longAudit() async throws {
+        try await withStore({ $0.auditTimeout = .milliseconds(50) }) { store in
+            let service = try ReservationService(store: store)
+            try await store.client.withTransaction { (transaction) async throws(DatabaseError) in
+                _ = try await transaction.run("LOCK TABLE ledger")
+                let error = await #expect(throws: ReservationError.self) { try await service.audit() }
+                #expect(error?.attempts == 1)
+                let cause = await #expect(throws: StoreError.self) { try await store.audit(grace: .seconds(1)) }
+                #expect(cause?.code == .unavailable)
+            }
         }
     }
 
@@ -173,15 +136,14 @@ struct StoreTests {
             try PostgreSQLReservationStore(url: "postgresql://h/d", configuration: configuration)
         }
         #expect(wrongLimit?.message.contains("lockTimeout") == true)
-    }
-}
-
-extension Result where Failure == any Error {
-    init(_ body: () async throws -> Success) async {
-        do {
-            self = .success(try await body())
-        } catch {
-            self = .failure(error)
+        for schema in ["", "$user", "pg_catalog", "pg_temp", "pg_shop", "information_schema", "a\0b"] {
+            var configuration = PostgreSQLReservationStore.Configuration()
+            configuration.schema = schema
+            let error = #expect(throws: StoreError.self) {
+                try PostgreSQLReservationStore(url: "postgresql://h/d", configuration: configuration)
+            }
+            #expect(error?.code == .misconfigured)
+            #expect(error?.message.contains("schema") == true)
         }
     }
 }

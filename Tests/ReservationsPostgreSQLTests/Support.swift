@@ -5,6 +5,7 @@ import Reservations
 import ReservationsPostgreSQL
 import Synchronization
 import TestSupport
+import Testing
 
 /// Runs `body` with a client of the shared cluster, or of another, and closes it.
 func withClient(
@@ -51,6 +52,40 @@ func withStore(
     }
     await store.close()
     try result.get()
+}
+
+/// A claim of shirts.
+func claim(_ quantity: Int = 1, key: String? = nil, limit: Int? = nil, by holder: String = "ann") -> Claim {
+    Claim(
+        id: .make(), holder: holder, cart: Cart(trusted: [Line(.counted("shirt"), quantity: quantity)]),
+        ttl: .seconds(60), totalHold: .seconds(600), maximumLiveHolds: limit,
+        request: key.map { RequestKey(caller: holder, key: $0, operation: "reserve", fingerprint: "f") })
+}
+
+func stock(_ store: PostgreSQLReservationStore, _ quantity: Int) async throws {
+    _ = try await store.restock(StockChange(bucket: .counted("shirt"), delta: quantity, actor: "test"))
+}
+
+/// Returns when so many claims wait for a row.
+func expectWaiters(_ count: Int, _ store: PostgreSQLReservationStore) async throws(DatabaseError) {
+    let start = ContinuousClock.now
+    while ContinuousClock.now - start < .seconds(30) {
+        let rows = try await store.client.query(
+            "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%claim(%'")
+        if rows.affected == count { return }
+        await Task.yield()
+    }
+    Issue.record("There are not \(count) who wait.")
+}
+
+extension Result where Failure == any Error {
+    init(_ body: () async throws -> Success) async {
+        do {
+            self = .success(try await body())
+        } catch {
+            self = .failure(error)
+        }
+    }
 }
 
 struct PostgreSQLHarness: StoreHarness {

@@ -37,6 +37,7 @@ struct BrokenVariantTests {
         BrokenStore("F13: limit counted apart", StoreConformance.hoarding) { CountsHoldsApart(memory: $0) },
         BrokenStore("F14: sums written", StoreConformance.lostUpdates) { ReadsThenWritesSums(memory: $0) },
         BrokenStore("F15: record apart, and a crash", StoreConformance.recordApart) { RecordsApart($0, dies: true) },
+        BrokenStore("A failure now and then", StoreConformance.histories[0]) { FailsNowAndThen(inner: $0) },
         BrokenStore("F15: record apart, and a double click", StoreConformance.recordApart) {
             RecordsApart($0, dies: false)
         },

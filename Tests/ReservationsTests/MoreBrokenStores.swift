@@ -182,6 +182,23 @@ struct ExpiresTwice: StoreWrapper {
     }
 }
 
+/// Fails at every tenth claim, and leaves nothing behind.
+final class FailsNowAndThen: StoreWrapper {
+    let inner: any ReservationStore
+    private let claims = Atomic(0)
+
+    init(inner: any ReservationStore) {
+        self.inner = inner
+    }
+
+    func claim(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimOutcome {
+        guard claims.add(1, ordering: .relaxed).newValue % 10 != 0 else {
+            throw StoreError(.failed, "The tenth.")
+        }
+        return try await inner.claim(claim, by: rule)
+    }
+}
+
 /// Compares holders as Swift compares strings.
 struct ComparesTexts: StoreWrapper {
     let inner: any ReservationStore

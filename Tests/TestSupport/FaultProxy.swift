@@ -3,15 +3,20 @@ import Synchronization
 
 /// A TCP proxy in front of one server, which does to requests and replies what networks do.
 ///
-/// It knows where requests and replies begin and end (RESP2, without pushes), and which reply belongs to which request. A
-/// rule for each direction says what happens to each of them; both may be changed at any time. Within a connection order
-/// is kept, as TCP keeps it: what stands behind something held waits, and behind something dropped all is lost.
+/// It knows where requests and replies begin and end (RESP2 without pushes, or PostgreSQL's protocol without passwords),
+/// and which reply belongs to which request. A rule for each direction says what happens to each of them; both may be
+/// changed at any time. Within a connection order is kept, as TCP keeps it: what stands behind something held waits, and
+/// behind something dropped all is lost.
 ///
 /// One thread, gone with ``stop()`` or with the last reference.
 package final class FaultProxy: Sendable {
     /// The scripts of a lock client, in the order in which it loads them.
     package enum Script: Int, Sendable, CaseIterable {
         case acquire, confirm, extend, release
+    }
+
+    package enum Language: Sendable {
+        case redis, postgreSQL
     }
 
     package struct Request: Sendable {
@@ -21,6 +26,7 @@ package final class FaultProxy: Sendable {
         package let connection: Int
         /// What the client called itself with `CLIENT SETNAME`.
         package let client: String
+        /// Of PostgreSQL the statements' texts, each before its parameters.
         package let arguments: [String]
         /// The lock script that is asked for.
         package let script: Script?
@@ -74,10 +80,10 @@ package final class FaultProxy: Sendable {
     package let port: UInt16
 
     /// - Parameter target: the server's port on this machine. The server need not run yet.
-    package init(to target: UInt16) throws {
+    package init(to target: UInt16, speaking language: Language = .redis) throws {
         let (listener, port) = try LoopbackPort.listen()
         self.port = port
-        loop = try FaultProxyLoop(listener: listener, target: target)
+        loop = try FaultProxyLoop(listener: listener, target: target, language: language)
     }
 
     deinit {
@@ -87,10 +93,11 @@ package final class FaultProxy: Sendable {
     /// Starts a proxy, runs `body` with it, and stops it.
     package static func with<Result>(
         to target: UInt16,
+        speaking language: Language = .redis,
         isolation: isolated (any Actor)? = #isolation,
         _ body: (FaultProxy) async throws -> Result
     ) async throws -> Result {
-        let proxy = try FaultProxy(to: target)
+        let proxy = try FaultProxy(to: target, speaking: language)
         do {
             let result = try await body(proxy)
             await proxy.stop()

@@ -25,6 +25,7 @@ final class FaultProxyLink {
     private struct Expected {
         let request: FaultProxy.Request
         let isSwallowed: Bool
+        var answer = PostgreSQLFrames.Answer.untilReady
     }
 
     let index: Int
@@ -35,9 +36,12 @@ final class FaultProxyLink {
     private var expected: [Expected] = []
     private var name = ""
     private var scripts: [String] = []
+    /// For PostgreSQL; `nil` for Redis.
+    private var frames: PostgreSQLFrames?
 
-    init(index: Int, client: CInt, server: CInt) {
+    init(index: Int, client: CInt, server: CInt, language: FaultProxy.Language) {
         self.index = index
+        frames = language == .postgreSQL ? PostgreSQLFrames() : nil
         self.client = client
         self.server = server
         for socket in [client, server] {
@@ -128,27 +132,45 @@ final class FaultProxyLink {
     // MARK: Frames
 
     private func takeFrame(_ direction: FaultProxy.Direction, in state: inout FaultProxyState) throws -> Bool {
-        let lane = direction.rawValue
-        switch direction {
-        case .requests:
-            guard let frame = try RESPFrame.request(lanes[lane].unread) else { return false }
-            let bytes = Array(lanes[lane].unread.prefix(frame.length))
-            lanes[lane].unread = lanes[lane].unread.dropFirst(frame.length)
-            let request = note(frame.arguments, in: &state)
-            apply(state.rules[lane](request), to: Item(bytes: bytes, request: request), in: direction)
-        case .replies:
-            guard let length = try RESPFrame.replyLength(lanes[lane].unread) else { return false }
-            let bytes = Array(lanes[lane].unread.prefix(length))
-            lanes[lane].unread = lanes[lane].unread.dropFirst(length)
-            guard !expected.isEmpty else {
-                lanes[lane].queue.append(Item(bytes: bytes, request: nil))
-                return true
-            }
-            let answered = expected.removeFirst()
-            guard !answered.isSwallowed else { return true }
-            state.seen.replies.append(answered.request)
-            apply(state.rules[lane](answered.request), to: Item(bytes: bytes, request: answered.request), in: direction)
+        direction == .requests ? try takeRequest(in: &state) : try takeReply(in: &state)
+    }
+
+    private func takeRequest(in state: inout FaultProxyState) throws -> Bool {
+        let lane = FaultProxy.Direction.requests.rawValue
+        let unread = lanes[lane].unread
+        let (arguments, length, answer): ([String], Int, PostgreSQLFrames.Answer)
+        if frames != nil {
+            guard let frame = try frames?.request(unread) else { return false }
+            (arguments, length, answer) = (frame.arguments, frame.length, frame.answer)
+        } else {
+            guard let frame = try RESPFrame.request(unread) else { return false }
+            (arguments, length, answer) = (frame.arguments, frame.length, .untilReady)
         }
+        lanes[lane].unread = unread.dropFirst(length)
+        let request = note(arguments, in: &state)
+        let item = Item(bytes: Array(unread.prefix(length)), request: request)
+        apply(state.rules[lane](request), to: item, in: .requests, answer)
+        return true
+    }
+
+    private func takeReply(in state: inout FaultProxyState) throws -> Bool {
+        let lane = FaultProxy.Direction.replies.rawValue
+        let unread = lanes[lane].unread
+        let length =
+            try frames == nil
+            ? RESPFrame.replyLength(unread)
+            : PostgreSQLFrames.replyLength(unread, as: expected.first?.answer ?? .untilReady)
+        guard let length else { return false }
+        let bytes = Array(unread.prefix(length))
+        lanes[lane].unread = unread.dropFirst(length)
+        guard !expected.isEmpty else {
+            lanes[lane].queue.append(Item(bytes: bytes, request: nil))
+            return true
+        }
+        let answered = expected.removeFirst()
+        guard !answered.isSwallowed else { return true }
+        state.seen.replies.append(answered.request)
+        apply(state.rules[lane](answered.request), to: Item(bytes: bytes, request: answered.request), in: .replies)
         return true
     }
 
@@ -169,7 +191,10 @@ final class FaultProxyLink {
         return request
     }
 
-    private func apply(_ verdict: FaultProxy.Verdict, to item: Item, in direction: FaultProxy.Direction) {
+    private func apply(
+        _ verdict: FaultProxy.Verdict, to item: Item, in direction: FaultProxy.Direction,
+        _ answer: PostgreSQLFrames.Answer = .none
+    ) {
         // What is lost is read and counted all the same.
         guard !lanes[direction.rawValue].isLost else { return }
         var item = item
@@ -185,9 +210,11 @@ final class FaultProxyLink {
         case .reset: return end(reset: true)
         }
         lanes[direction.rawValue].queue.append(item)
-        guard direction == .requests, let request = item.request else { return }
-        expected.append(Expected(request: request, isSwallowed: false))
-        if case .duplicate = verdict { expected.append(Expected(request: request, isSwallowed: true)) }
+        guard direction == .requests, answer != .none, let request = item.request else { return }
+        expected.append(Expected(request: request, isSwallowed: false, answer: answer))
+        if case .duplicate = verdict {
+            expected.append(Expected(request: request, isSwallowed: true, answer: answer))
+        }
     }
 
     func release(_ direction: FaultProxy.Direction, where condition: (FaultProxy.Request) -> Bool) {

@@ -48,9 +48,11 @@ final class FaultProxyLoop: Sendable {
     let state = Mutex(FaultProxyState())
     private let listener: CInt
     private let target: UInt16
+    private let language: FaultProxy.Language
     private let wakeUp: (read: CInt, write: CInt)
 
-    init(listener: CInt, target: UInt16) throws(TestSupportError) {
+    init(listener: CInt, target: UInt16, language: FaultProxy.Language) throws(TestSupportError) {
+        self.language = language
         self.listener = listener
         self.target = target
         var ends: [CInt] = [-1, -1]
@@ -161,7 +163,9 @@ final class FaultProxyLoop: Sendable {
         }
         state.withLock { state in
             state.seen.connections += 1
-            state.links.append(FaultProxyLink(index: state.seen.connections, client: client, server: server))
+            state.links.append(
+                FaultProxyLink(
+                    index: state.seen.connections, client: client, server: server, language: language))
         }
     }
 

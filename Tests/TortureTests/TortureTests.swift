@@ -1,12 +1,38 @@
 import TestSupport
 import Testing
 
-@Suite("Torture of reservations", .timeLimit(.minutes(4)))
+/// One after the other: each is many processes.
+@Suite("Torture of reservations", .serialized, .timeLimit(.minutes(4)))
 struct TortureTests {
+    private func torture(_ arguments: String...) async throws -> [String] {
+        let worker = try WorkerProcess(["torture"] + arguments)
+        return await worker.lines.reduce(into: []) { $0.append($1) }
+    }
+
     @Test("Processes killed and stopped, Redis emptied, PostgreSQL restarted: nothing oversold, lost or sold twice")
-    func tenSeconds() async throws {
-        let worker = try WorkerProcess(["torture", "--seconds", "10"])
-        let lines = await worker.lines.reduce(into: [] as [String]) { $0.append($1) }
+    func postgreSQL() async throws {
+        let lines = try await torture("--store", "postgresql", "--seconds", "10")
         #expect(lines.last == "ok", "\(lines.joined(separator: "\n"))")
+    }
+
+    @Test("Processes on one SQLite file killed and stopped, Redis emptied: nothing oversold, lost or sold twice")
+    func sqlite() async throws {
+        let lines = try await torture("--store", "sqlite", "--seconds", "8")
+        #expect(lines.last == "ok", "\(lines.joined(separator: "\n"))")
+    }
+
+    @Test("Rows that do not look at the token are caught: somebody wrote after one with a greater token")
+    func withoutFence() async throws {
+        let lines = try await torture("--store", "postgresql", "--seconds", "3", "--mutant", "fence")
+        #expect(lines.last == "FAILED", "\(lines.joined(separator: "\n"))")
+        #expect(lines.contains { $0.hasPrefix("BAD ") && $0.contains(" after ") })
+        #expect(lines.contains { $0.contains("oversell 0, lost 0, duplicates 0, deadlocks 0, audit findings 0") })
+    }
+
+    @Test("A store that fails is caught, and not taken for one that refuses")
+    func failing() async throws {
+        let lines = try await torture("--store", "sqlite", "--seconds", "1", "--mutant", "failing")
+        #expect(lines.last == "FAILED", "\(lines.joined(separator: "\n"))")
+        #expect(lines.contains { $0.hasPrefix("BAD refused ") && $0.contains(" failed ") })
     }
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Two minutes of what the tests do for seconds.
+# Minutes of what the tests do for seconds.
 # shellcheck source=../lib.sh
 source "$(dirname -- "${BASH_SOURCE[0]}")/../lib.sh"
 
 "$ROOT/scripts/torture" --seconds 120
+"$ROOT/scripts/torture-reservations" --seconds 60

@@ -53,15 +53,24 @@ package struct ClientConfiguration: Sendable {
             ("standard_conforming_strings", "on"),
         ]
         values += settings.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-        let calls = values.indices.map { "set_config($\($0 * 2 + 1), $\($0 * 2 + 2), false)" }
+        let calls = values.indices.map { "set_config($\($0 * 2 + 1), $\($0 * 2 + 2), false)" } + [Self.connectionCheck]
         return Statement("SELECT " + calls.joined(separator: ", "), values.flatMap { [$0.0, $0.1] })
     }
+
+    /// Has the server look whether somebody still listens while it works, and stop working when nobody does.
+    ///
+    /// PostgreSQL 14 was the first that could, and not on all systems.
+    private static let connectionCheck = """
+        CASE WHEN current_setting('server_version_num')::int >= 140000 AND version() LIKE '%linux%'
+            THEN set_config('client_connection_check_interval', '1s', false) END
+        """
 
     package static func quoted(_ identifier: String) -> String {
         "\"" + identifier.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
     }
 
     package static func milliseconds(_ duration: Duration) -> String {
-        "\(max(1, Int64(duration / .milliseconds(1))))ms"
+        // The server's greatest is 24 days.
+        "\(Int64(min(max(duration, .milliseconds(1)), .seconds(24 * 86_400)) / .milliseconds(1)))ms"
     }
 }

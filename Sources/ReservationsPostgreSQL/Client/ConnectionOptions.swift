@@ -1,5 +1,13 @@
 import CLibPQ
 
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 /// Where the server is and how to log in, as a URL or as `keyword=value` pairs say it.
 package struct ConnectionOptions: Sendable {
     struct Host: Sendable, Hashable {
@@ -29,14 +37,18 @@ package struct ConnectionOptions: Sendable {
     /// - Parameter url: `postgresql://user:password@host:port/database?sslmode=verify-full`, or libpq's other form.
     /// - Throws: ``DatabaseError/Code/invalidURL`` with a sentence that does not quote the URL: it holds a password.
     package init(_ url: String) throws(DatabaseError) {
+        // libpq follows it whatever else it is told, into a file that may say anything.
+        guard getenv("PGSERVICE") == nil else {
+            throw DatabaseError(.invalidURL, "The environment sets PGSERVICE, which is not supported here: unset it.")
+        }
         var given = try Self.parse(url)
         if let bad = given.keys.filter({ !Self.allowed.contains($0) }).min() {
             throw DatabaseError(.invalidURL, "The database URL sets `\(bad)`, which is not supported here.")
         }
         let host = given.removeValue(forKey: "host")
         let address = given.removeValue(forKey: "hostaddr")
-        let names = Self.list(host ?? (address == nil ? Self.defaultHost : nil) ?? "")
-        let ports = Self.list(given.removeValue(forKey: "port") ?? "")
+        let names = Self.list(host ?? (address == nil ? Self.default("host") : nil) ?? "")
+        let ports = Self.list(given.removeValue(forKey: "port") ?? Self.default("port") ?? "")
         let numeric = address.map(Self.list)
         let count = max(names.count, numeric?.count ?? 1)
         guard names.count == 1 || names.count == count, ports.count == 1 || ports.count == count,
@@ -88,6 +100,9 @@ package struct ConnectionOptions: Sendable {
         pairs.append(("host", names.joined(separator: ",")))
         pairs.append(("hostaddr", addresses.joined(separator: ",")))
         pairs.append(("port", ports.joined(separator: ",")))
+        // Empty, so that the environment (`PGOPTIONS`, and `PGHOSTADDR` above) does not fill them in.
+        pairs.append(("options", ""))
+        pairs.append(("replication", ""))
         pairs.append(("client_encoding", "UTF8"))
         // Ours is the deadline, and libpq's works for blocking calls only.
         pairs.append(("connect_timeout", "0"))
@@ -111,11 +126,11 @@ package struct ConnectionOptions: Sendable {
         return values(of: options)
     }
 
-    /// What the environment says about the host (`PGHOST`).
-    private static var defaultHost: String? {
+    /// What the environment says about the place (`PGHOST`, `PGPORT`), or libpq itself.
+    private static func `default`(_ keyword: String) -> String? {
         guard let options = PQconndefaults() else { return nil }
         defer { PQconninfoFree(options) }
-        return values(of: options)["host"]
+        return values(of: options)[keyword]
     }
 
     private static func values(of options: UnsafeMutablePointer<PQconninfoOption>) -> [String: String] {

@@ -5,7 +5,7 @@ package struct DatabaseError: Error, Sendable, Hashable, CustomStringConvertible
         case connectFailed
         /// The server will not have us as long as nobody changes a setting.
         case refused
-        /// The connection broke, or the server is going down.
+        /// The connection broke, or was given up because nothing came any more, or the server is going down.
         case connectionLost
         /// The server answered with an error: see ``DatabaseError/sqlState``.
         case server

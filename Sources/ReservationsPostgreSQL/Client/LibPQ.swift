@@ -8,10 +8,19 @@ enum LibPQ {
     private static let constraintField = CInt(UInt8(ascii: "n"))
 
     /// Begins to connect. The caller owns the connection and gives it to `PQfinish`.
+    ///
+    /// As one text and not as arrays: only there an empty value keeps the environment's from being taken instead.
     static func start(_ keywords: [(String, String)]) -> OpaquePointer? {
-        withCStrings(keywords.map(\.0)) { names in
-            withCStrings(keywords.map(\.1)) { values in PQconnectStartParams(names, values, 0) }
+        PQconnectStart(keywords.map { "\($0.0)=\(quoted($0.1))" }.joined(separator: " "))
+    }
+
+    private static func quoted(_ value: String) -> String {
+        var text = "'"
+        for character in value.unicodeScalars {
+            if character == "'" || character == "\\" { text.unicodeScalars.append("\\") }
+            text.unicodeScalars.append(character)
         }
+        return text + "'"
     }
 
     // MARK: Sending

@@ -17,7 +17,7 @@ final class Pool {
 
     private let configuration: ClientConfiguration
     private let reactor: Reactor
-    private let resolver: HostResolver
+    private let resolver: Resolver
     private let onNotice: ((String) -> Void)?
     private var machine: PoolMachine
     private var sessions: [PoolMachine.ConnectionID: Session] = [:]
@@ -28,19 +28,20 @@ final class Pool {
     private var isFinished = false
 
     init(
-        configuration: ClientConfiguration, reactor: Reactor, lookup: @escaping HostResolver.Lookup,
+        configuration: ClientConfiguration, reactor: Reactor, lookup: @escaping Resolver.Lookup,
         onNotice: ((String) -> Void)?
     ) {
         self.configuration = configuration
         self.reactor = reactor
         self.onNotice = onNotice
-        resolver = HostResolver(names: configuration.options.namesToResolve, reactor: reactor, lookup: lookup)
+        resolver = Resolver(reactor: reactor, lookup: lookup)
         machine = PoolMachine(limits: configuration.limits, generator: SystemRandomNumberGenerator())
     }
 
     var connectionCount: Int { machine.connectionCount }
     var idleCount: Int { machine.idleCount }
     var waiterCount: Int { machine.waiterCount }
+    var lookupCount: Int { resolver.waiterCount }
 
     // MARK: Work
 
@@ -154,25 +155,46 @@ final class Pool {
             self.apply(self.machine.lost(id, at: self.reactor.now))
         }
         sessions[id] = session
-        var isOver = false
-        let resolved: (HostResolver.Answer) -> Void = { [weak self] answer in
-            guard let self, !isOver else { return }
-            isOver = true
-            switch answer {
-            case .failure(let error): self.opened(id, .failure(error))
-            case .success(let addresses):
-                let keywords = self.configuration.options.connectKeywords(resolved: addresses)
-                session.open(keywords, deadline: deadline) { [weak self] in self?.opened(id, $0) }
+        let names = configuration.options.namesToResolve
+        guard !names.isEmpty else { return connect(id, session, to: [:], deadline) }
+        lookUp(names, until: deadline) { [weak self] result in
+            switch result {
+            case .failure(let error): self?.opened(id, .failure(error))
+            case .success(let found): self?.connect(id, session, to: found, deadline)
             }
         }
-        // A look-up that hangs is not waited for: it goes on, and answers whoever tries next.
-        let timer = reactor.schedule(at: deadline) {
-            resolved(
+    }
+
+    private func connect(
+        _ id: PoolMachine.ConnectionID, _ session: Session, to addresses: [String: [String]],
+        _ deadline: ContinuousClock.Instant
+    ) {
+        let keywords = configuration.options.connectKeywords(resolved: addresses)
+        session.open(keywords, deadline: deadline) { [weak self] in self?.opened(id, $0) }
+    }
+
+    /// Of several hosts one that is known is enough. A lookup that hangs is not waited for: it goes on, and answers whoever
+    /// tries next.
+    private func lookUp(
+        _ names: [String], until deadline: ContinuousClock.Instant,
+        _ completion: @escaping (Result<[String: [String]], DatabaseError>) -> Void
+    ) {
+        var question: Resolver.Question?
+        let timer = reactor.schedule(at: deadline) { [resolver] in
+            if let question { resolver.abandon(question) }
+            completion(
                 .failure(DatabaseError(.connectFailed, "The database's host name could not be looked up in time.")))
         }
-        resolver.resolve { [reactor] answer in
+        question = resolver.resolve(names) { [reactor] answer in
             reactor.cancel(timer)
-            resolved(answer)
+            let found = answer.compactMapValues { try? $0.get() }
+            guard found.isEmpty else { return completion(.success(found)) }
+            let reasons = names.map { name in
+                guard case .failure(let failure)? = answer[name] else { return name }
+                return "\(name): \(failure.text)"
+            }
+            let text = "Could not find the database's address: \(reasons.joined(separator: "; "))."
+            completion(.failure(DatabaseError(.connectFailed, text)))
         }
     }
 

@@ -74,18 +74,25 @@ struct PoolMachine {
     }
 
     /// A server that refuses us is not asked by everyone again: those who come before the next attempt get the same answer.
+    /// Not while there are connections that it has taken before: whoever waits gets one of those.
     private func standingRefusal(at now: Instant) -> DatabaseError? {
-        guard let lastFailure, lastFailure.code == .refused, let retryAt, now < retryAt else { return nil }
+        guard !hasWorkingConnection, let lastFailure, lastFailure.code == .refused, let retryAt, now < retryAt else {
+            return nil
+        }
         return lastFailure
+    }
+
+    private var hasWorkingConnection: Bool {
+        connections.values.contains { $0.use != .opening }
     }
 
     /// The waiter gives up, for it was cancelled or its time is over. The error to tell it, if it still waited.
     mutating func abandon(_ waiter: WaiterID) -> DatabaseError? {
         guard let index = waiters.firstIndex(of: waiter) else { return nil }
         waiters.remove(at: index)
-        if let lastFailure { return lastFailure }
+        if let lastFailure, lastFailure.code != .refused || !hasWorkingConnection { return lastFailure }
         return DatabaseError(
-            .exhausted, "No database connection became free in time: all \(limits.maximum) are in use.")
+            .exhausted, "No database connection became free in time: all \(connections.count) are in use.")
     }
 
     mutating func release(_ id: ConnectionID, isUsable: Bool, at now: Instant) -> [Action] {
@@ -119,7 +126,7 @@ struct PoolMachine {
         self.retryAt = retryAt
         // A server that is away may come back while they wait; one that refuses us will not.
         var actions: [Action] = []
-        if error.code == .refused {
+        if error.code == .refused, !hasWorkingConnection {
             actions = waiters.map { .refuse($0, error) }
             waiters.removeAll()
         }

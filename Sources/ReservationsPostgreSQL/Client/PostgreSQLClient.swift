@@ -20,11 +20,11 @@ package actor PostgreSQLClient {
         _ configuration: ClientConfiguration, reactor: Reactor? = nil,
         onNotice: (@Sendable (String) -> Void)? = nil
     ) throws(DatabaseError) {
-        try self.init(configuration, reactor: reactor, lookup: HostResolver.systemLookup, onNotice: onNotice)
+        try self.init(configuration, reactor: reactor, lookup: Resolver.systemLookup, onNotice: onNotice)
     }
 
     init(
-        _ configuration: ClientConfiguration, reactor: Reactor?, lookup: @escaping HostResolver.Lookup,
+        _ configuration: ClientConfiguration, reactor: Reactor?, lookup: @escaping Resolver.Lookup,
         onNotice: (@Sendable (String) -> Void)? = nil
     ) throws(DatabaseError) {
         self.configuration = configuration
@@ -178,6 +178,9 @@ package actor PostgreSQLClient {
     package var counts: Counts {
         Counts(connections: pool.connectionCount, idle: pool.idleCount, waiters: pool.waiterCount)
     }
+
+    /// Who waits for the host's address.
+    var lookupCount: Int { pool.lookupCount }
 
     /// Takes no more work, waits for what is under way, and closes.
     ///

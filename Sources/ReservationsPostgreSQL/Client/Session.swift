@@ -29,7 +29,7 @@ struct Batch {
 final class Session: ReadinessHandler {
     enum State {
         case new
-        case connecting((Result<Void, DatabaseError>) -> Void)
+        case connecting(deadline: ContinuousClock.Instant, (Result<Void, DatabaseError>) -> Void)
         case idle
         case running(Batch, BatchProgress)
         case closed
@@ -84,12 +84,8 @@ final class Session: ReadinessHandler {
         completion: @escaping (Result<Void, DatabaseError>) -> Void
     ) {
         guard case .new = state else { return completion(.failure(DatabaseError(.failed, "The session is in use."))) }
-        state = .connecting(completion)
-        timer = reactor.schedule(at: deadline) { [weak self] in
-            guard let self else { return }
-            self.timer = nil
-            self.fail(DatabaseError(.connectFailed, "PostgreSQL at \(self.location) did not answer in time."))
-        }
+        state = .connecting(deadline: deadline, completion)
+        failConnecting(at: deadline)
         guard let connection = LibPQ.start(keywords) else {
             return fail(DatabaseError(.connectFailed, "There was no memory to connect to PostgreSQL."))
         }
@@ -127,12 +123,11 @@ final class Session: ReadinessHandler {
     }
 
     private func logIn() {
-        guard let connection, case .connecting(let completion) = state else { return }
+        guard let connection, case .connecting(let deadline, let completion) = state else { return }
         watchSocket(for: .readable)
         guard PQsetnonblocking(connection, 1) == 0, PQenterPipelineMode(connection) == 1 else {
             return fail(DatabaseError(.connectFailed, "libpq refuses to work without blocking."))
         }
-        let deadline = ContinuousClock.now + Self.cancelGrace
         state = .idle
         let batch = Batch(statements: [setup], mayCommit: false, deadline: deadline) { [weak self] result in
             switch result {
@@ -143,6 +138,14 @@ final class Session: ReadinessHandler {
             }
         }
         run(batch)
+        // The set-up belongs to the login, and is not cancelled in good order when the time is over.
+        if case .running = state { failConnecting(at: deadline) }
+    }
+
+    private func failConnecting(at deadline: ContinuousClock.Instant) {
+        setTimer(at: deadline) {
+            $0.fail(DatabaseError(.connectFailed, "PostgreSQL at \($0.location) did not answer in time."))
+        }
     }
 
     private func failConnecting() {
@@ -300,9 +303,10 @@ final class Session: ReadinessHandler {
         let (state, outcome, onLoss) = (state, cancellation?.outcome, onLoss)
         close()
         switch state {
-        case .connecting(let completion): completion(.failure(error))
+        case .connecting(_, let completion): completion(.failure(error))
         case .running(let batch, _):
-            var error = error
+            // Whoever did not even let go of the statement in time is not busy, but away.
+            var error = error.code == .timedOut ? DatabaseError(.connectionLost, error.message) : error
             error.effectIsUnknown = batch.mayCommit
             batch.completion(.failure(error))
         case .idle:

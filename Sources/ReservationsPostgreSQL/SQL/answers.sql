@@ -1,13 +1,13 @@
 -- What the other functions answer.
 -- A statement ends with a semicolon before an empty line; a function's body has no empty lines.
 
--- A reservation as it stands at this time: a hold whose time is up is over, although nobody has written that down yet.
-CREATE FUNCTION reservation_json(p_id uuid) RETURNS text LANGUAGE sql STABLE AS $$
+-- A reservation as it stands at this time: a hold whose time is up is over, although nobody has written that down yet. By the
+-- clock and not by the transaction's beginning, which may be long ago for whoever had to wait.
+CREATE FUNCTION reservation_json(p_id uuid) RETURNS text LANGUAGE sql VOLATILE AS $$
     SELECT json_build_object(
-        'id', r.id, 'holder', r.holder,
-        'state', CASE WHEN r.state = 'held' AND r.expires_at <= now() THEN 'expired' ELSE r.state END,
+        'id', r.id, 'holder', r.holder, 'state', CASE WHEN o.is_over THEN 'expired' ELSE r.state END,
         'expiresAt', micros(r.expires_at), 'hardDeadline', micros(r.hard_deadline), 'createdAt', micros(r.created_at),
-        'resolvedAt', micros(CASE WHEN r.state = 'held' AND r.expires_at <= now() THEN r.expires_at ELSE r.resolved_at END),
+        'resolvedAt', micros(CASE WHEN o.is_over THEN r.expires_at ELSE r.resolved_at END),
         'lines', (
             SELECT json_agg(json_build_object(
                 'kind', b.kind, 'item', b.item, 'label', b.label, 'night', b.night, 'quantity', l.quantity))
@@ -15,13 +15,15 @@ CREATE FUNCTION reservation_json(p_id uuid) RETURNS text LANGUAGE sql STABLE AS 
             WHERE l.reservation_id = r.id
         )
     )::text
-    FROM reservation r WHERE r.id = p_id
+    FROM reservation r,
+        LATERAL (SELECT r.state = 'held' AND r.expires_at <= clock_timestamp() AS is_over OFFSET 0) o
+    WHERE r.id = p_id
 $$;
 
--- Whose live holds are on a bucket. For few by the bucket's lines; for many by what is the holder's, what is overdue, and the
+-- Whose live holds are on a bucket at a moment. For few by the bucket's lines; for many by what is the holder's, what is overdue, and the
 -- order in which holds end, so that the many who find a hot item held out do not each read all of its holds.
 CREATE FUNCTION holds_on(
-    p_bucket bigint, p_held bigint, p_holder text,
+    p_bucket bigint, p_held bigint, p_holder text, p_moment timestamptz,
     OUT own bigint, OUT others bigint, OUT next_release timestamptz
 ) LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -35,21 +37,21 @@ BEGIN
         INTO own, others, next_release
         FROM reservation_line l,
             LATERAL (SELECT * FROM reservation x WHERE x.id = l.reservation_id OFFSET 0) r
-        WHERE l.bucket_id = p_bucket AND l.state = 'held' AND r.state = 'held' AND r.expires_at > now();
+        WHERE l.bucket_id = p_bucket AND l.state = 'held' AND r.state = 'held' AND r.expires_at > p_moment;
     ELSE
         SELECT coalesce(sum(l.quantity), 0) INTO own
         FROM reservation r,
             LATERAL (SELECT * FROM reservation_line x WHERE x.reservation_id = r.id AND x.bucket_id = p_bucket OFFSET 0) l
-        WHERE r.holder = p_holder AND r.state = 'held' AND r.expires_at > now();
+        WHERE r.holder = p_holder AND r.state = 'held' AND r.expires_at > p_moment;
         SELECT p_held - own - coalesce(sum(l.quantity), 0) INTO others
         FROM reservation r,
             LATERAL (SELECT * FROM reservation_line x WHERE x.reservation_id = r.id AND x.bucket_id = p_bucket OFFSET 0) l
-        WHERE r.state = 'held' AND r.expires_at <= now();
+        WHERE r.state = 'held' AND r.expires_at <= p_moment;
         others := greatest(others, 0);
         IF others > 0 THEN
             SELECT r.expires_at INTO next_release
             FROM reservation r
-            WHERE r.state = 'held' AND r.expires_at > now() AND r.holder <> p_holder
+            WHERE r.state = 'held' AND r.expires_at > p_moment AND r.holder <> p_holder
                 AND EXISTS (SELECT FROM reservation_line x WHERE x.reservation_id = r.id AND x.bucket_id = p_bucket)
             ORDER BY r.expires_at LIMIT 1;
         END IF;
@@ -59,13 +61,14 @@ $$;
 
 -- The buckets of a cart that have less than it asks for, as JSON; NULL when there is none.
 CREATE FUNCTION shortages(
-    p_holder text, p_kinds text[], p_items text[], p_labels text[], p_nights text[], p_quantities bigint[]
+    p_holder text, p_kinds text[], p_items text[], p_labels text[], p_nights text[], p_quantities bigint[],
+    p_moment timestamptz
 ) RETURNS text LANGUAGE sql VOLATILE AS $$
     SELECT json_agg(json_build_object(
         'bucket', json_build_object('kind', l.kind, 'item', l.item, 'label', l.label, 'night', l.night),
         'requested', l.quantity,
         'counts', CASE WHEN b.id IS NOT NULL THEN json_build_array(b.capacity, b.held, b.sold, b.version, b.fence) END,
-        'own', coalesce(h.own, 0), 'others', coalesce(h.others, 0), 'next', micros(h.next_release), 'asOf', micros(now())
+        'own', coalesce(h.own, 0), 'others', coalesce(h.others, 0), 'next', micros(h.next_release), 'asOf', micros(p_moment)
     ) ORDER BY l.position)::text
     FROM unnest(p_kinds, p_items, p_labels, p_nights, p_quantities) WITH ORDINALITY
         AS l(kind, item, label, night, quantity, position)
@@ -73,7 +76,7 @@ CREATE FUNCTION shortages(
         SELECT * FROM bucket x
         WHERE x.item = l.item AND x.label = l.label AND x.night = l.night AND x.kind = l.kind OFFSET 0
     ) b ON true
-    LEFT JOIN LATERAL holds_on(b.id, b.held, p_holder) h ON b.id IS NOT NULL
+    LEFT JOIN LATERAL holds_on(b.id, b.held, p_holder, p_moment) h ON b.id IS NOT NULL
     WHERE b.id IS NULL OR b.capacity - b.held - b.sold < l.quantity
 $$;
 
@@ -121,5 +124,20 @@ BEGIN
     INTO outcome, reservation_answer, bucket_answer
     FROM known_request(p_caller, p_key, p_operation, p_fingerprint) k;
     outcome := coalesce(outcome, 'inProgress');
+END
+$$;
+
+-- For what ends or extends a reservation: an outcome and an answer when there is nothing to be done, NULL when there is.
+CREATE FUNCTION begin_change(
+    p_id uuid, p_caller text, p_key text, p_operation text, p_fingerprint text, OUT outcome text, OUT answer text
+) LANGUAGE plpgsql AS $$
+DECLARE
+    known record;
+BEGIN
+    known := begin_request(p_caller, p_key, p_operation, p_fingerprint, p_id, NULL);
+    IF known.outcome <> 'new' THEN
+        outcome := CASE known.outcome WHEN 'replayed' THEN 'repeated' ELSE known.outcome END;
+        answer := reservation_json(known.reservation_answer);
+    END IF;
 END
 $$;

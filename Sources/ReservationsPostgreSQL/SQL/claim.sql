@@ -8,10 +8,12 @@ CREATE FUNCTION claim_refusal(
     p_limit bigint, p_token bigint, p_versions bigint[],
     OUT outcome text, OUT answer text
 ) LANGUAGE plpgsql AS $$
+DECLARE
+    moment CONSTANT timestamptz := clock_timestamp();
 BEGIN
     IF p_limit IS NOT NULL THEN
         SELECT count(*)::text INTO answer FROM reservation
-        WHERE holder = p_holder AND state = 'held' AND expires_at > now() AND id <> p_id;
+        WHERE holder = p_holder AND state = 'held' AND expires_at > moment AND id <> p_id;
         IF answer::bigint >= p_limit THEN
             outcome := 'holdLimit';
             RETURN;
@@ -47,7 +49,7 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    answer := shortages(p_holder, p_kinds, p_items, p_labels, p_nights, p_quantities);
+    answer := shortages(p_holder, p_kinds, p_items, p_labels, p_nights, p_quantities, moment);
     IF answer IS NOT NULL THEN
         outcome := 'short';
     END IF;
@@ -103,6 +105,8 @@ DECLARE
     seen record;
     refusal record;
     result record;
+    begun timestamptz;
+    late interval;
 BEGIN
     IF p_lock_timeout IS NOT NULL THEN
         PERFORM set_config('lock_timeout', p_lock_timeout, true);
@@ -151,6 +155,7 @@ BEGIN
     result := hold(p_id, p_holder, least(p_ttl, p_total), p_total, p_limit);
     outcome := result.outcome;
     answer := result.answer;
+    begun := result.begun;
     -- Of a seat there is one: those who want it wait for its row, and not for the unique index of its line.
     IF outcome IS NULL AND NOT take(
         seen.ids, seen.quantities, seen.versions, seen.seats, p_id, p_holder,
@@ -169,8 +174,16 @@ BEGIN
         END IF;
         RETURN;
     END IF;
+    -- Whoever waited for a row begins when he has it: nobody gets a hold whose time has run while he waited for it. A wait
+    -- that is little of the hold is not worth a second write while others wait.
+    late := clock_timestamp() - begun;
+    IF late > least(p_ttl / 100, p_total / 100, 50000) * interval '1 microsecond' THEN
+        begun := begun + late;
+        UPDATE reservation
+        SET created_at = begun, expires_at = expires_at + late, hard_deadline = hard_deadline + late WHERE id = p_id;
+    END IF;
     outcome := 'held';
-    created := (extract(epoch FROM now()) * 1000000)::bigint;
+    created := micros(begun);
     expires := created + least(p_ttl, p_total);
     deadline := created + p_total;
 END
@@ -178,7 +191,8 @@ $$;
 
 -- Inserts the reservation, unless it is known or its holder has too many. NULL when it did. Times in microseconds.
 CREATE FUNCTION hold(
-    p_id uuid, p_holder text, p_ttl bigint, p_total bigint, p_limit bigint, OUT outcome text, OUT answer text
+    p_id uuid, p_holder text, p_ttl bigint, p_total bigint, p_limit bigint,
+    OUT outcome text, OUT answer text, OUT begun timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
     current bigint;
@@ -189,8 +203,9 @@ BEGIN
     -- hashes are equal cost time and nothing else.
     IF p_limit IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(hashtextextended(current_schema() || ':' || p_holder, 5091));
+        begun := clock_timestamp();
         SELECT count(*) INTO current FROM reservation
-        WHERE holder = p_holder AND state = 'held' AND expires_at > now();
+        WHERE holder = p_holder AND state = 'held' AND expires_at > begun;
         IF current >= p_limit THEN
             -- One that is there already needs no room.
             known := known_claim(p_id, p_holder, NULL, NULL, NULL, NULL);
@@ -199,9 +214,10 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    INSERT INTO reservation (id, holder, state, expires_at, hard_deadline)
+    begun := coalesce(begun, clock_timestamp());
+    INSERT INTO reservation (id, holder, state, created_at, expires_at, hard_deadline)
     VALUES (
-        p_id, p_holder, 'held', now() + p_ttl * interval '1 microsecond', now() + p_total * interval '1 microsecond')
+        p_id, p_holder, 'held', begun, begun + p_ttl * interval '1 microsecond', begun + p_total * interval '1 microsecond')
     ON CONFLICT (id) DO NOTHING;
     IF NOT FOUND THEN
         known := known_claim(p_id, p_holder, NULL, NULL, NULL, NULL);
@@ -214,6 +230,7 @@ $$;
 -- Writes the lines and the ledger, and moves the counters of all buckets. False, with nothing written, when the rows, locked
 -- before, do not allow it.
 --
+-- Lists beside each other are run through in step, without the copy that FROM makes.
 -- The counters are the last to be written: other claims wait for this statement and the commit, and for nothing else.
 -- FOR NO KEY UPDATE, as an UPDATE takes it: it leaves those alone who only refer to the row.
 CREATE FUNCTION take(
@@ -236,17 +253,22 @@ BEGIN
         END IF;
     END IF;
     INSERT INTO reservation_line (reservation_id, bucket_id, quantity, exclusive)
-    SELECT p_id, t.id, t.quantity, t.is_seat FROM unnest(p_buckets, p_quantities, p_seats) t(id, quantity, is_seat);
+    SELECT p_id, unnest(p_buckets), unnest(p_quantities), unnest(p_seats);
     INSERT INTO ledger (bucket_id, reservation_id, phase, kind, held_delta, fence, actor)
-    SELECT t.id, p_id, 1, 'hold', t.quantity, coalesce(p_token, 0), p_holder
-    FROM unnest(p_buckets, p_quantities) t(id, quantity);
-    UPDATE bucket b
-    SET held = b.held + p_quantities[array_position(p_buckets, b.id)], version = b.version + 1,
-        fence = greatest(b.fence, coalesce(p_token, 0))
-    WHERE b.id = ANY (p_buckets)
-        AND b.held + b.sold + p_quantities[array_position(p_buckets, b.id)] <= b.capacity
-        AND (p_token IS NULL OR b.fence <= p_token)
-        AND (NOT p_compares OR b.version = p_versions[array_position(p_buckets, b.id)]);
+    SELECT unnest(p_buckets), p_id, 1, 'hold', unnest(p_quantities), coalesce(p_token, 0), p_holder;
+    -- Without a token the fence is not so much as mentioned: its trigger would be asked, which costs a twentieth of a claim.
+    IF p_token IS NULL THEN
+        UPDATE bucket b
+        SET held = b.held + p_quantities[array_position(p_buckets, b.id)], version = b.version + 1
+        WHERE b.id = ANY (p_buckets)
+            AND b.held + b.sold + p_quantities[array_position(p_buckets, b.id)] <= b.capacity
+            AND (NOT p_compares OR b.version = p_versions[array_position(p_buckets, b.id)]);
+    ELSE
+        -- Always under the rows' locks, and found good.
+        UPDATE bucket b
+        SET held = b.held + p_quantities[array_position(p_buckets, b.id)], version = b.version + 1, fence = p_token
+        WHERE b.id = ANY (p_buckets);
+    END IF;
     GET DIAGNOSTICS moved = ROW_COUNT;
     IF moved < cardinality(p_buckets) THEN
         -- Others were faster since the look. All of this is rolled back; the client asks again and locks first.

@@ -1,20 +1,27 @@
 -- Ending and extending reservations, and the capacity of buckets.
 -- A statement ends with a semicolon before an empty line; a function's body has no empty lines.
 
--- Moves the counters and lines of reservations that the caller has locked and set to their new state.
--- Buckets are locked in the order of their ids, after the reservations: as everywhere.
-CREATE FUNCTION settle(p_reservations uuid[], p_kind text, p_actor text) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    buckets bigint[];
-    quantities bigint[];
+-- Locks the buckets of reservations that the caller has locked, in the order of their ids: as everywhere. Answers them, and how
+-- many of each are in living lines.
+CREATE FUNCTION lock_buckets(p_reservations uuid[], OUT buckets bigint[], OUT quantities bigint[]) LANGUAGE plpgsql AS $$
 BEGIN
     SELECT array_agg(s.bucket_id ORDER BY s.bucket_id), array_agg(s.quantity ORDER BY s.bucket_id)
     INTO buckets, quantities
     FROM (
-        SELECT l.bucket_id, sum(l.quantity)::bigint AS quantity FROM reservation_line l
-        WHERE l.reservation_id = ANY (p_reservations) AND l.state <> 'ended' GROUP BY l.bucket_id
+        SELECT l.bucket_id, coalesce(sum(l.quantity) FILTER (WHERE l.state <> 'ended'), 0)::bigint AS quantity
+        FROM reservation_line l WHERE l.reservation_id = ANY (p_reservations) GROUP BY l.bucket_id
     ) s;
     PERFORM FROM bucket b WHERE b.id = ANY (buckets) ORDER BY b.id FOR NO KEY UPDATE;
+END
+$$;
+
+-- Moves the counters and lines of reservations that the caller has locked, with their buckets, and set to their new state.
+CREATE FUNCTION settle(
+    p_reservations uuid[], p_buckets bigint[], p_quantities bigint[], p_kind text, p_actor text
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    moved bigint;
+BEGIN
     INSERT INTO ledger (bucket_id, reservation_id, phase, kind, held_delta, sold_delta, actor)
     SELECT l.bucket_id, l.reservation_id, CASE p_kind WHEN 'return' THEN 3 ELSE 2 END, p_kind,
         CASE p_kind WHEN 'return' THEN 0 ELSE -l.quantity END,
@@ -24,13 +31,18 @@ BEGIN
     UPDATE reservation_line SET state = CASE p_kind WHEN 'confirm' THEN 'sold' ELSE 'ended' END
     WHERE reservation_id = ANY (p_reservations) AND state <> 'ended';
     UPDATE bucket b
-    SET held = b.held - CASE p_kind WHEN 'return' THEN 0 ELSE quantities[array_position(buckets, b.id)] END,
+    SET held = b.held - CASE p_kind WHEN 'return' THEN 0 ELSE p_quantities[array_position(p_buckets, b.id)] END,
         sold = b.sold + CASE p_kind
-            WHEN 'confirm' THEN quantities[array_position(buckets, b.id)]
-            WHEN 'return' THEN -quantities[array_position(buckets, b.id)]
+            WHEN 'confirm' THEN p_quantities[array_position(p_buckets, b.id)]
+            WHEN 'return' THEN -p_quantities[array_position(p_buckets, b.id)]
             ELSE 0 END,
         version = b.version + 1
-    WHERE b.id = ANY (buckets);
+    WHERE b.id = ANY (p_buckets);
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    -- Somebody has removed what the triggers keep. What is given back may go nowhere; nothing is sold from nowhere.
+    IF p_kind = 'confirm' AND moved IS DISTINCT FROM cardinality(p_buckets) THEN
+        RAISE EXCEPTION 'what was held is not there any more' USING ERRCODE = 'foreign_key_violation';
+    END IF;
 END
 $$;
 
@@ -41,26 +53,33 @@ CREATE FUNCTION resolve(
     OUT outcome text, OUT answer text
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    known record;
     found_id uuid := p_id;
     row_found reservation;
+    locked record;
+    moment timestamptz;
     was text;
     target text := CASE p_kind WHEN 'confirm' THEN 'confirmed' WHEN 'cancel' THEN 'cancelled' ELSE 'returned' END;
 BEGIN
     IF p_key IS NOT NULL THEN
-        known := begin_request(p_caller, p_key, p_operation, p_fingerprint, p_id, NULL);
-        IF known.outcome <> 'new' THEN
-            outcome := CASE known.outcome WHEN 'replayed' THEN 'repeated' ELSE known.outcome END;
-            answer := reservation_json(known.reservation_answer);
+        SELECT c.outcome, c.answer INTO outcome, answer
+        FROM begin_change(p_id, p_caller, p_key, p_operation, p_fingerprint) c;
+        IF outcome IS NOT NULL THEN
             RETURN;
         END IF;
     END IF;
     SELECT * INTO row_found FROM reservation r
     WHERE r.id = p_id AND (p_holder IS NULL OR r.holder = p_holder) FOR NO KEY UPDATE;
-    -- Decided by the row as it is under the lock, and by the database's clock.
+    IF p_kind <> 'return' AND row_found.state = 'held' OR p_kind = 'return' AND row_found.state = 'confirmed'
+        OR p_replacement IS NOT NULL AND row_found.state = 'expired'
+    THEN
+        locked := lock_buckets(ARRAY[p_id]);
+    END IF;
+    -- Decided by the row as it is under the lock, and by the database's clock when all locks are there: a hold that ran out
+    -- while its confirmation waited is over.
+    moment := clock_timestamp();
     was := CASE
         WHEN row_found.id IS NULL THEN 'none'
-        WHEN row_found.state = 'held' AND row_found.expires_at <= now() THEN 'expired'
+        WHEN row_found.state = 'held' AND row_found.expires_at <= moment THEN 'expired'
         ELSE row_found.state
     END;
     IF was = 'none' THEN
@@ -68,11 +87,12 @@ BEGIN
     ELSIF was = target THEN
         outcome := 'repeated';
     ELSIF p_kind = 'return' AND was = 'confirmed' OR p_kind <> 'return' AND was = 'held' THEN
-        UPDATE reservation SET state = target, resolved_at = now() WHERE id = p_id;
-        PERFORM settle(ARRAY[p_id], p_kind, p_actor);
+        UPDATE reservation SET state = target, resolved_at = moment WHERE id = p_id;
+        PERFORM settle(ARRAY[p_id], locked.buckets, locked.quantities, p_kind, p_actor);
         outcome := 'done';
     ELSIF p_kind = 'confirm' AND was = 'expired' AND p_replacement IS NOT NULL THEN
-        SELECT r.outcome, r.answer INTO outcome, answer FROM replace_expired(row_found, p_replacement, p_actor) r;
+        SELECT r.outcome, r.answer INTO outcome, answer
+        FROM replace_expired(row_found, locked.buckets, locked.quantities, p_replacement, p_actor, moment) r;
         found_id := p_replacement;
     ELSE
         outcome := 'conflict';
@@ -89,12 +109,12 @@ END
 $$;
 
 -- Sells again what an expired hold had, as a new reservation: the end of the old one, if nobody has written it down, a hold
--- and its confirmation.
+-- and its confirmation. The caller has locked the old one and its buckets.
 CREATE FUNCTION replace_expired(
-    p_old reservation, p_new uuid, p_actor text, OUT outcome text, OUT answer text
+    p_old reservation, p_buckets bigint[], p_quantities bigint[], p_new uuid, p_actor text, p_moment timestamptz,
+    OUT outcome text, OUT answer text
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    buckets bigint[];
     known_state text;
 BEGIN
     SELECT r.state INTO known_state FROM reservation r WHERE r.id = p_new AND r.holder = p_old.holder;
@@ -104,14 +124,11 @@ BEGIN
     END IF;
     IF p_old.state = 'held' THEN
         UPDATE reservation SET state = 'expired', resolved_at = expires_at WHERE id = p_old.id;
-        PERFORM settle(ARRAY[p_old.id], 'expire', 'sweeper');
+        PERFORM settle(ARRAY[p_old.id], p_buckets, p_quantities, 'expire', 'sweeper');
     END IF;
-    SELECT array_agg(l.bucket_id ORDER BY l.bucket_id) INTO buckets
-    FROM reservation_line l WHERE l.reservation_id = p_old.id;
-    PERFORM FROM bucket b WHERE b.id = ANY (buckets) ORDER BY b.id FOR NO KEY UPDATE;
     SELECT shortages(
         p_old.holder, array_agg(b.kind ORDER BY b.id), array_agg(b.item ORDER BY b.id), array_agg(b.label ORDER BY b.id),
-        array_agg(b.night ORDER BY b.id), array_agg(l.quantity ORDER BY b.id))
+        array_agg(b.night ORDER BY b.id), array_agg(l.quantity ORDER BY b.id), p_moment)
     INTO answer
     FROM reservation_line l, LATERAL (SELECT * FROM bucket x WHERE x.id = l.bucket_id OFFSET 0) b
     WHERE l.reservation_id = p_old.id;
@@ -119,8 +136,8 @@ BEGIN
         outcome := 'short';
         RETURN;
     END IF;
-    INSERT INTO reservation (id, holder, state, expires_at, hard_deadline, resolved_at)
-    VALUES (p_new, p_old.holder, 'confirmed', now(), now(), now());
+    INSERT INTO reservation (id, holder, state, created_at, expires_at, hard_deadline, resolved_at)
+    VALUES (p_new, p_old.holder, 'confirmed', p_moment, p_moment, p_moment, p_moment);
     INSERT INTO reservation_line (reservation_id, bucket_id, quantity, exclusive, state)
     SELECT p_new, l.bucket_id, l.quantity, l.exclusive, 'sold' FROM reservation_line l WHERE l.reservation_id = p_old.id;
     INSERT INTO ledger (bucket_id, reservation_id, phase, kind, held_delta, sold_delta, actor)
@@ -132,7 +149,7 @@ BEGIN
     SET sold = b.sold + (
             SELECT l.quantity FROM reservation_line l WHERE l.reservation_id = p_new AND l.bucket_id = b.id),
         version = b.version + 2
-    WHERE b.id = ANY (buckets);
+    WHERE b.id = ANY (p_buckets);
     outcome := 'done';
 END
 $$;
@@ -143,28 +160,28 @@ CREATE FUNCTION extend(
     OUT outcome text, OUT answer text
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    known record;
     row_found reservation;
+    moment timestamptz;
 BEGIN
     IF p_key IS NOT NULL THEN
-        known := begin_request(p_caller, p_key, p_operation, p_fingerprint, p_id, NULL);
-        IF known.outcome <> 'new' THEN
-            outcome := CASE known.outcome WHEN 'replayed' THEN 'repeated' ELSE known.outcome END;
-            answer := reservation_json(known.reservation_answer);
+        SELECT c.outcome, c.answer INTO outcome, answer
+        FROM begin_change(p_id, p_caller, p_key, p_operation, p_fingerprint) c;
+        IF outcome IS NOT NULL THEN
             RETURN;
         END IF;
     END IF;
     SELECT * INTO row_found FROM reservation r
     WHERE r.id = p_id AND (p_holder IS NULL OR r.holder = p_holder) FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
+    moment := clock_timestamp();
+    IF row_found.id IS NULL THEN
         outcome := 'notFound';
-    ELSIF row_found.state <> 'held' OR row_found.expires_at <= now() THEN
+    ELSIF row_found.state <> 'held' OR row_found.expires_at <= moment THEN
         outcome := 'conflict';
     ELSIF row_found.expires_at >= row_found.hard_deadline THEN
         outcome := 'extensionLimit';
     ELSE
         UPDATE reservation
-        SET expires_at = greatest(expires_at, least(now() + p_ttl * interval '1 microsecond', hard_deadline))
+        SET expires_at = greatest(expires_at, least(moment + p_ttl * interval '1 microsecond', hard_deadline))
         WHERE id = p_id;
         outcome := 'done';
     END IF;
@@ -185,6 +202,7 @@ CREATE FUNCTION expire(
 DECLARE
     buckets bigint[];
     due uuid[];
+    locked record;
 BEGIN
     IF p_kinds IS NOT NULL THEN
         SELECT array_agg(b.id) INTO buckets
@@ -209,8 +227,9 @@ BEGIN
     IF due IS NULL THEN
         RETURN;
     END IF;
+    locked := lock_buckets(due);
     UPDATE reservation SET state = 'expired', resolved_at = expires_at WHERE id = ANY (due);
-    PERFORM settle(due, 'expire', 'sweeper');
+    PERFORM settle(due, locked.buckets, locked.quantities, 'expire', 'sweeper');
     RETURN QUERY SELECT reservation_json(d.id) FROM unnest(due) WITH ORDINALITY AS d(id, position) ORDER BY d.position;
 END
 $$;

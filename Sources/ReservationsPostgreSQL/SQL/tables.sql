@@ -1,4 +1,4 @@
--- Version 1 of the schema: tables, and what they refuse whoever writes.
+-- Tables, and what they refuse whoever writes.
 -- A statement ends with a semicolon before an empty line; a function's body has no empty lines.
 
 -- What is contended for. Compared by bytes, as the library compares. Half of a page is room for updates that touch no index.
@@ -63,7 +63,7 @@ CREATE TABLE ledger (
     sold_delta bigint NOT NULL DEFAULT 0,
     fence bigint NOT NULL DEFAULT 0,
     actor text COLLATE "C" NOT NULL,
-    at timestamptz NOT NULL DEFAULT now(),
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT stock_has_no_reservation CHECK ((phase = 0) = (reservation_id IS NULL)),
     CONSTRAINT phase_of_kind CHECK (
         phase = CASE kind WHEN 'stock' THEN 0 WHEN 'hold' THEN 1 WHEN 'return' THEN 3 ELSE 2 END
@@ -107,7 +107,7 @@ $$;
 
 -- In place of foreign keys to buckets: those lock the bucket's row for each line and entry, and on a row that many want, each
 -- such lock makes another list of lockers (a MultiXact), which halves what one item can sell. So buckets are never deleted nor
--- renamed, and the audit looks for lines and entries of buckets that never were.
+-- renamed, a line's bucket is looked up without a lock, and the audit looks for entries of buckets that never were.
 CREATE TRIGGER bucket_stays BEFORE DELETE ON bucket
     FOR EACH ROW EXECUTE FUNCTION refuse_change('lines and the ledger refer to it');
 
@@ -117,20 +117,30 @@ CREATE TRIGGER buckets_stay BEFORE TRUNCATE ON bucket
 CREATE TRIGGER bucket_keeps_its_name BEFORE UPDATE OF id, item, kind, label, night ON bucket
     FOR EACH ROW EXECUTE FUNCTION refuse_change('lines and the ledger refer to it');
 
+-- A fence that falls lets in those who lost their lock long ago.
+CREATE TRIGGER fence_only_rises BEFORE UPDATE OF fence ON bucket FOR EACH ROW WHEN (NEW.fence < OLD.fence)
+    EXECUTE FUNCTION refuse_change('a holder with a greater token was here');
+
 CREATE TRIGGER ledger_is_append_only BEFORE UPDATE OR DELETE ON ledger
     FOR EACH ROW EXECUTE FUNCTION refuse_change('the ledger is only added to');
 
 CREATE TRIGGER ledger_is_not_emptied BEFORE TRUNCATE ON ledger
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('the ledger is only added to');
 
--- The state machine, for those who write by hand.
+-- The state machine, for those who write by hand. A reservation that has lines or entries is kept by their foreign keys.
 CREATE TRIGGER reservation_resolved_once BEFORE UPDATE ON reservation FOR EACH ROW
     WHEN (NOT (
-        OLD.state = NEW.state AND OLD.resolved_at IS NOT DISTINCT FROM NEW.resolved_at
-        OR OLD.state = 'held' AND NEW.state IN ('confirmed', 'cancelled', 'expired')
-        OR OLD.state = 'confirmed' AND NEW.state = 'returned'
+        OLD.id = NEW.id AND OLD.holder = NEW.holder
+        AND (
+            OLD.state = NEW.state AND OLD.resolved_at IS NOT DISTINCT FROM NEW.resolved_at
+            OR OLD.state = 'held' AND NEW.state IN ('confirmed', 'cancelled', 'expired')
+            OR OLD.state = 'confirmed' AND NEW.state = 'returned'
+        )
     ))
     EXECUTE FUNCTION refuse_change('a reservation is resolved once');
+
+CREATE TRIGGER reservations_stay BEFORE TRUNCATE ON reservation
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('what was reserved stays as it was reserved');
 
 CREATE TRIGGER line_ends_once BEFORE UPDATE ON reservation_line FOR EACH ROW
     WHEN (NOT (
@@ -140,7 +150,57 @@ CREATE TRIGGER line_ends_once BEFORE UPDATE ON reservation_line FOR EACH ROW
     ))
     EXECUTE FUNCTION refuse_change('what was reserved stays as it was reserved');
 
--- Microseconds since 1970, which a client turns into a date without rounding.
-CREATE FUNCTION micros(t timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+CREATE TRIGGER line_stays BEFORE DELETE ON reservation_line
+    FOR EACH ROW EXECUTE FUNCTION refuse_change('what was reserved stays as it was reserved');
+
+CREATE TRIGGER lines_stay BEFORE TRUNCATE ON reservation_line
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('what was reserved stays as it was reserved');
+
+-- A new line is of a bucket that is there, and exclusive if that is a seat. The names are those of this schema: whoever writes by
+-- hand may have another search_path, or a table of his own by one of these names.
+DO $do$ BEGIN EXECUTE format($$
+CREATE FUNCTION check_new_line() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+    IF NEW.exclusive IS DISTINCT FROM (SELECT b.kind = 'seat' FROM %I.bucket b WHERE b.id = NEW.bucket_id) THEN
+        RAISE EXCEPTION 'a line is of a bucket that is there, and exclusive if that is a seat'
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = TG_NAME;
+    END IF;
+    RETURN NEW;
+END
+$body$
+$$, current_schema()); END $do$;
+
+CREATE TRIGGER line_is_entered_right BEFORE INSERT ON reservation_line
+    FOR EACH ROW EXECUTE FUNCTION check_new_line();
+
+-- A line is sold and ends with its reservation, not before it. (How far a new line is, is left to the audit: to look that up
+-- costs a hot item more than it is worth.)
+DO $do$ BEGIN EXECUTE format($$
+CREATE FUNCTION check_line_state() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+    IF NEW.state IS DISTINCT FROM (
+        SELECT CASE r.state WHEN 'held' THEN 'held' WHEN 'confirmed' THEN 'sold' ELSE 'ended' END
+        FROM %I.reservation r WHERE r.id = NEW.reservation_id
+    ) THEN
+        RAISE EXCEPTION 'a line is as far as its reservation'
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = TG_NAME;
+    END IF;
+    RETURN NEW;
+END
+$body$
+$$, current_schema()); END $do$;
+
+CREATE TRIGGER line_follows_its_reservation BEFORE UPDATE OF state ON reservation_line FOR EACH ROW
+    WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION check_line_state();
+
+-- Requests are forgotten one by one, when they are old.
+CREATE TRIGGER request_keeps_its_key BEFORE UPDATE OF caller, key, operation, fingerprint, created_at ON request
+    FOR EACH ROW EXECUTE FUNCTION refuse_change('its answer belongs to that request');
+
+CREATE TRIGGER requests_stay BEFORE TRUNCATE ON request
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change('requests that are repeated would be done again');
+
+-- Microseconds since 1970, which a client turns into a date without rounding. STABLE as what it calls: else it is not inlined.
+CREATE FUNCTION micros(t timestamptz) RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT (extract(epoch FROM t) * 1000000)::bigint
 $$;

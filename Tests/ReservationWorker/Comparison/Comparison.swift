@@ -5,8 +5,8 @@ import ReservationsPostgreSQL
 import ReservationsSQLite
 import TestSupport
 
-/// Strategy by store, one hot item and a thousand, beside what `pgbench` reaches with the plain SQL on the same server, in
-/// turns in the same run.
+/// Strategy by store, one hot item and a thousand, beside what `pgbench` reaches on the same server with the same call of the
+/// schema's function, and with the statements of which that consists, in turns in the same run.
 struct Comparison {
     private let seconds: Int
     private let rounds: Int
@@ -28,7 +28,7 @@ struct Comparison {
         let storeName: String
         let store: any ReservationStore
         let strategy: Strategy
-        var bench: Pgbench.Script?
+        var bench: Pgbench.Rule?
     }
 
     /// Returns whether nothing was oversold or lost.
@@ -44,16 +44,21 @@ struct Comparison {
                     let sqlite = try await SQLiteReservationStore.open("\(folder)/compare.db")
                     let locks = try RedisLocks(.node(redis.url))
                     for store in [postgres, sqlite] as [any ReservationStore] { try await store.migrate() }
-                    let strategies: [(Strategy, Pgbench.Script?)] = [
+                    let strategies: [(Strategy, Pgbench.Rule?)] = [
                         (.atomic, .atomic), (.pessimistic(), .pessimistic), (.optimistic(), nil), (.locked(locks), nil),
                     ]
                     let contestants =
                         strategies.map {
                             Contestant(storeName: "postgresql", store: postgres, strategy: $0.0, bench: $0.1)
                         } + strategies.map { Contestant(storeName: "sqlite", store: sqlite, strategy: $0.0) }
-                    let bench = Pgbench(programs: cluster.programs, url: cluster.socketURL, schema: "reservations")
+                    let bench = Pgbench(
+                        programs: cluster.programs, port: cluster.port, schema: pool.schema, connections: connections)
                     try await stockBench(postgres)
-                    let isWell = try await compare(contestants, bench)
+                    var isWell = try await compare(contestants, bench)
+                    for store in [postgres, sqlite] as [any ReservationStore] {
+                        isWell = try await audit(store) && isWell
+                    }
+                    say(isWell ? "ok" : "FAILED")
                     for store in [postgres, sqlite] as [any ReservationStore] { await store.close() }
                     await locks.shutdown()
                     return isWell
@@ -69,48 +74,65 @@ struct Comparison {
         }
     }
 
+    private func audit(_ store: any ReservationStore) async throws -> Bool {
+        let findings = try await store.audit(grace: .seconds(3_600)).findings
+        for finding in findings { say("BAD \(finding.detail)") }
+        return findings.isEmpty
+    }
+
+    /// What one contestant has reached, and pgbench beside it.
+    private struct Result {
+        var measurement = Measurement()
+        var call = 0.0
+        var statements = 0.0
+    }
+
     private func compare(_ contestants: [Contestant], _ bench: Pgbench) async throws -> Bool {
-        say(
-            "\(reservers) reservers in a closed loop, \(rounds) rounds of \(seconds) s each, every hold on the disk; "
-                + "\(connections) connections to PostgreSQL, pgbench \(reservers)")
-        say(
-            Self.row([
-                "store", "items", "strategy", "holds/s", "tries", "p50 ms", "p99 ms", "not held", "oversell", "drift",
-                "sell-out", "pgbench tps", "ratio",
-            ]))
+        explain()
         var isWell = true
         for items in [1, 1_000] {
-            var results = [Measurement](repeating: Measurement(), count: contestants.count)
-            var bare = [Double](repeating: 0, count: contestants.count)
+            var results = [Result](repeating: Result(), count: contestants.count)
             for round in 0..<rounds {
                 // In turns, so that what else the machine does hits all of them.
                 for (index, contestant) in contestants.enumerated() {
-                    let names = (0..<items).map {
-                        Bucket.counted("\(contestant.strategy.name) \(items) \(round) \($0)")
-                    }
-                    let rush = Rush(
-                        store: contestant.store, strategy: contestant.strategy, items: names, reservers: reservers)
-                    let result = try await rush.run(for: .seconds(seconds), capacity: 1_000_000)
-                    results[index] += result
-                    guard let script = contestant.bench, hasPgbench else { continue }
-                    // About as many as the library made in its time.
-                    let count = max(5, result.latencies.count / reservers)
-                    let tps = try await bench.run(script, items: items, clients: reservers, count: count)
-                    bare[index] += tps / Double(rounds)
+                    try await measure(contestant, bench, items, round, &results[index])
                 }
             }
             for (index, contestant) in contestants.enumerated() {
                 let soldOut = items == 1 ? try await sellOut(contestant) : nil
-                isWell = isWell && report(contestant, items, results[index], soldOut, bare[index])
+                // Told in any case: one that failed is no reason to keep the others back.
+                isWell = report(contestant, items, results[index], soldOut) && isWell
             }
         }
-        for store in contestants.map(\.store) where isWell {
-            let findings = try await store.audit(grace: .seconds(3_600)).findings
-            for finding in findings { say("BAD \(finding.detail)") }
-            isWell = findings.isEmpty
-        }
-        say(isWell ? "ok" : "FAILED")
         return isWell
+    }
+
+    private func explain() {
+        say(
+            """
+            \(reservers) reservers in a closed loop, \(rounds) rounds of \(seconds) s each, every hold on the disk.
+            To PostgreSQL: \(connections) connections over TCP, for the library and for pgbench, in one schema, with the same settings.
+            call: pgbench makes the library's one call of `claim`. SQL: it sends the strategy's statements, one after the other.
+            """)
+        say(
+            Self.row([
+                "store", "items", "strategy", "holds/s", "tries", "p50 ms", "p99 ms", "not held", "oversell", "drift",
+                "sell-out", "call tps", "ratio", "SQL tps", "ratio",
+            ]))
+    }
+
+    private func measure(
+        _ contestant: Contestant, _ bench: Pgbench, _ items: Int, _ round: Int, _ result: inout Result
+    ) async throws {
+        let names = (0..<items).map { Bucket.counted("\(contestant.strategy.name) \(items) \(round) \($0)") }
+        let rush = Rush(store: contestant.store, strategy: contestant.strategy, items: names, reservers: reservers)
+        let measurement = try await rush.run(for: .seconds(seconds), capacity: 1_000_000)
+        result.measurement += measurement
+        guard let rule = contestant.bench, hasPgbench else { return }
+        // About as many as the library made in its time.
+        let count = max(5, measurement.latencies.count / connections)
+        result.call += try await bench.run(.call(rule), items: items, count: count) / Double(rounds)
+        result.statements += try await bench.run(.statements(rule), items: items, count: count) / Double(rounds)
     }
 
     private static let scarce = 100
@@ -124,24 +146,29 @@ struct Comparison {
     }
 
     private func report(
-        _ contestant: Contestant, _ items: Int, _ result: Measurement, _ soldOut: Measurement?, _ bare: Double
+        _ contestant: Contestant, _ items: Int, _ all: Result, _ soldOut: Measurement?
     ) -> Bool {
+        let result = all.measurement
         let number = { (value: Double, digits: Int) in String(format: "%.\(digits)f", value) }
         let oversold = result.oversold + (soldOut?.oversold ?? 0)
         let drift = result.drift + (soldOut?.drift ?? 0)
         say(
-            Self.row([
-                contestant.storeName, "\(items)", contestant.strategy.name, number(result.holdsPerSecond, 0),
-                number(result.attemptsPerSuccess, 2), number(result.percentile(0.5), 1),
-                number(result.percentile(0.99), 1), "\(result.refused.values.reduce(0, +))", "\(oversold)", "\(drift)",
-                soldOut.map { "\($0.latencies.count)/\(Self.scarce)" } ?? "-", bare > 0 ? number(bare, 0) : "-",
-                bare > 0 ? number(result.holdsPerSecond / bare, 2) : "-",
-            ]))
+            Self.row(
+                [
+                    contestant.storeName, "\(items)", contestant.strategy.name, number(result.holdsPerSecond, 0),
+                    number(result.attemptsPerSuccess, 2), number(result.percentile(0.5), 1),
+                    number(result.percentile(0.99), 1), "\(result.refused.values.reduce(0, +))", "\(oversold)",
+                    "\(drift)",
+                    soldOut.map { "\($0.latencies.count)/\(Self.scarce)" } ?? "-",
+                ]
+                    + [all.call, all.statements].flatMap { tps in
+                        tps > 0 ? [number(tps, 0), number(result.holdsPerSecond / tps, 2)] : ["-", "-"]
+                    }))
         return oversold == 0 && drift == 0 && soldOut.map { $0.latencies.count == Self.scarce } ?? true
     }
 
     private static func row(_ cells: [String]) -> String {
-        let widths = [10, 5, 11, 7, 5, 6, 7, 8, 8, 5, 8, 11, 5]
+        let widths = [10, 5, 11, 7, 5, 6, 7, 8, 8, 5, 8, 8, 5, 8, 5]
         return zip(cells, widths).map { cell, width in
             String(repeating: " ", count: max(0, width - cell.count)) + cell
         }.joined(separator: "  ")

@@ -1,27 +1,52 @@
 import Foundation
 import TestSupport
 
-/// PostgreSQL's own load generator, which sends the plain SQL of a strategy: the rows that the library writes, one statement
-/// after the other in a transaction, on as many connections as there are buyers.
+/// PostgreSQL's own load generator on the same server as the library: over TCP, in the same schema, with the same settings and
+/// the same number of connections.
 struct Pgbench: Sendable {
     let programs: String
-    let url: String
+    let port: UInt16
     let schema: String
+    let connections: Int
 
-    enum Script: String {
+    enum Rule: String {
         case atomic, pessimistic
+    }
+
+    /// What it sends for each hold.
+    enum Script: Hashable {
+        /// The very call of the schema's function that the library makes.
+        case call(Rule)
+        /// The statements of which the function consists, without it: one after the other in a transaction.
+        case statements(Rule)
 
         var text: String {
+            let variables = "\\set r random(1, 9000000000000000000)\n\\set item random(1, :items)\n"
+            switch self {
+            case .call(let rule): return variables + Self.call(rule)
+            case .statements(let rule): return variables + Self.statements(rule)
+            }
+        }
+
+        private static func call(_ rule: Rule) -> String {
+            let locks = rule == .pessimistic ? "true, '2000ms'" : "false, NULL"
+            return """
+                SELECT outcome, answer, created, expires, deadline FROM claim(md5(:r::text)::uuid, 'buyer ' || :r,
+                    '{counted}', ARRAY['bench ' || :item], '{""}', '{""}', '{1}', 300000000, 7200000000, NULL,
+                    \(locks), NULL, NULL, 'buyer ' || :r, 'reserve', 'reserve', '0123456789abcdef0123456789abcdef');
+
+                """
+        }
+
+        private static func statements(_ rule: Rule) -> String {
             let lock = """
                 SET LOCAL lock_timeout = '2s';
                 SELECT id, capacity - held - sold FROM bucket WHERE item = 'bench ' || :item ORDER BY id FOR NO KEY UPDATE;
 
                 """
             return """
-                \\set r random(1, 9000000000000000000)
-                \\set item random(1, :items)
                 BEGIN;
-                \(self == .pessimistic ? lock : "")INSERT INTO request (caller, key, operation, fingerprint, state, reservation_id)
+                \(rule == .pessimistic ? lock : "")INSERT INTO request (caller, key, operation, fingerprint, state, reservation_id)
                     VALUES ('buyer ' || :r, 'reserve', 'reserve', '0123456789abcdef0123456789abcdef', 'done', md5(:r::text)::uuid);
                 INSERT INTO reservation (id, holder, state, expires_at, hard_deadline)
                     VALUES (md5(:r::text)::uuid, 'buyer ' || :r, 'held', now() + interval '5 min', now() + interval '2 h');
@@ -37,20 +62,24 @@ struct Pgbench: Sendable {
         }
     }
 
+    private static func settings(_ schema: String) -> String {
+        "-c search_path=\(schema) -c enable_seqscan=off -c jit=off -c client_connection_check_interval=1s"
+    }
+
     /// Transactions per second.
     ///
     /// - Parameter count: how many each client makes. Not for how long: pgbench's clock is SIGALRM, which this process's
     ///   threads block, and its children with them.
-    func run(_ script: Script, items: Int, clients: Int, count: Int) async throws -> Double {
+    func run(_ script: Script, items: Int, count: Int) async throws -> Double {
         try await withTemporaryDirectory { folder in
-            let file = "\(folder)/\(script.rawValue).sql"
+            let file = "\(folder)/script.sql"
             try script.text.write(toFile: file, atomically: true, encoding: .utf8)
             let output = try await Program.run(
                 "\(programs)/pgbench",
                 [
-                    "-n", "-M", "prepared", "-c", "\(clients)", "-j", "2", "-t", "\(count)", "-D", "items=\(items)",
+                    "-n", "-M", "prepared", "-c", "\(connections)", "-j", "2", "-t", "\(count)", "-D", "items=\(items)",
                     "-f", file,
-                    "\(url) options='-c search_path=\(schema)'",
+                    "host=127.0.0.1 port=\(port) user=postgres dbname=postgres options='\(Self.settings(schema))'",
                 ])
             let line = output.split(separator: "\n").first { $0.hasPrefix("tps = ") }
             guard let line, let number = Double(line.dropFirst(6).prefix { $0 != " " }) else {

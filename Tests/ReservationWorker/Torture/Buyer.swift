@@ -1,7 +1,9 @@
 import Foundation
 import RedisLocks
+import ReservationStoreConformance
 import Reservations
 import ReservationsPostgreSQL
+import ReservationsSQLite
 import TestSupport
 
 /// A process that buys until it is told to end or is killed, and says what it was answered:
@@ -26,19 +28,25 @@ struct Buyer {
     private let store: any ReservationStore
     private let service: ReservationService
 
-    init(_ arguments: ArraySlice<String>) throws {
+    init(_ arguments: ArraySlice<String>) async throws {
         let options = try Options(arguments)
         name = options["name"] ?? "buyer"
         items = try options.number("items", 1)
         again = options["again"]
-        var pool = PostgreSQLReservationStore.Configuration()
-        pool.maximumConnections = 2
-        store = LateStore(inner: try PostgreSQLReservationStore(url: options["store"] ?? "", configuration: pool))
+        store = LateStore(
+            inner: try await Self.store(at: options["store"] ?? ""), fails: options["mutant"] == "failing")
         var configuration = ReservationService.Configuration()
         configuration.limits.minimumHold = .seconds(1)
         configuration.limits.liveHoldsPerHolder = 2
         configuration.strategy = try Self.strategy(options)
         service = try ReservationService(store: store, configuration: configuration)
+    }
+
+    private static func store(at place: String) async throws -> any ReservationStore {
+        guard place.hasPrefix("postgresql:") else { return try await SQLiteReservationStore.open(place) }
+        var pool = PostgreSQLReservationStore.Configuration()
+        pool.maximumConnections = 2
+        return try PostgreSQLReservationStore(url: place, configuration: pool)
     }
 
     private static func strategy(_ options: Options) throws -> Strategy {
@@ -146,10 +154,17 @@ enum TortureTimes {
 
 /// A store whose claims under a lock are on their way for a while, and cannot be called back: as though each had been sent
 /// just before its process stood still.
-private struct LateStore: ReservationStore {
-    let inner: PostgreSQLReservationStore
+private final class LateStore: StoreWrapper {
+    let inner: any ReservationStore
+    /// A mistake that the torture must find.
+    private let fails: Bool
+
+    init(inner: any ReservationStore, fails: Bool) {
+        (self.inner, self.fails) = (inner, fails)
+    }
 
     func claim(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimOutcome {
+        if fails, Int.random(in: 0..<20) == 0 { throw StoreError(.failed, "On purpose.") }
         guard case .fenced = rule else { return try await inner.claim(claim, by: rule) }
         let result = await Task { () -> Result<ClaimOutcome, StoreError> in
             say("inside")
@@ -163,48 +178,4 @@ private struct LateStore: ReservationStore {
         if case .success(.staleFence) = result { say("stale") }
         return try result.get()
     }
-
-    func migrate() async throws(StoreError) { try await inner.migrate() }
-
-    func restock(_ change: StockChange) async throws(StoreError) -> StockOutcome { try await inner.restock(change) }
-
-    func resolve(_ resolution: Resolution) async throws(StoreError) -> ResolutionOutcome {
-        try await inner.resolve(resolution)
-    }
-
-    func extend(_ change: HoldExtension) async throws(StoreError) -> ResolutionOutcome {
-        try await inner.extend(change)
-    }
-
-    func expire(_ buckets: [Bucket]?, limit: Int) async throws(StoreError) -> [Reservation] {
-        try await inner.expire(buckets, limit: limit)
-    }
-
-    func reservation(_ id: ReservationID, holder: String?) async throws(StoreError) -> Reservation? {
-        try await inner.reservation(id, holder: holder)
-    }
-
-    func states(of buckets: [Bucket]) async throws(StoreError) -> [BucketState] {
-        try await inner.states(of: buckets)
-    }
-
-    func neighbours(of bucket: Bucket, limit: Int) async throws(StoreError) -> [BucketState] {
-        try await inner.neighbours(of: bucket, limit: limit)
-    }
-
-    func states(ofItem item: String, after last: Bucket?, limit: Int) async throws(StoreError) -> [BucketState] {
-        try await inner.states(ofItem: item, after: last, limit: limit)
-    }
-
-    func ledger(ofItem item: String?, after sequence: Int64, limit: Int) async throws(StoreError) -> [LedgerEntry] {
-        try await inner.ledger(ofItem: item, after: sequence, limit: limit)
-    }
-
-    func audit(grace: Duration) async throws(StoreError) -> AuditReport { try await inner.audit(grace: grace) }
-
-    func forgetRequests(olderThan age: Duration, limit: Int) async throws(StoreError) -> Int {
-        try await inner.forgetRequests(olderThan: age, limit: limit)
-    }
-
-    func close() async { await inner.close() }
 }

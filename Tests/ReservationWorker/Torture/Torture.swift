@@ -1,12 +1,27 @@
 import Foundation
 import Reservations
 import ReservationsPostgreSQL
+import ReservationsSQLite
 import Synchronization
 import TestSupport
 
-/// Several processes on one PostgreSQL and one Redis; processes are killed and stopped, servers restarted, Redis without its
+/// Several processes on one store and one Redis; processes are killed and stopped, servers restarted, Redis without its
 /// memory. Afterwards: nothing oversold, nothing lost, nothing twice, no deadlock, and stale holders refused by the rows.
 struct Torture {
+    enum StoreKind: String, CaseIterable {
+        case postgresql, sqlite
+    }
+
+    /// What is broken on purpose, and must be found.
+    enum Mutant: String {
+        /// The rows do not look at the token.
+        case fence
+        /// The store fails now and then.
+        case failing
+    }
+
+    private let kind: StoreKind
+    private let mutant: Mutant?
     private let seconds: Int
     private let workers: Int
     private let book = TortureBook()
@@ -15,72 +30,121 @@ struct Torture {
     /// Few, so that all want the same. Of the first two there is too little for everybody.
     private static let capacities = [200, 500, 1_000_000, 1_000_000, 1_000_000]
 
-    init(_ arguments: ArraySlice<String>) throws {
-        let options = try Options(arguments)
+    private init(_ kind: StoreKind, _ options: Options) throws {
+        self.kind = kind
         seconds = try options.number("seconds", 60)
         workers = try options.number("workers", Self.strategies.count)
+        mutant = try options["mutant"].map { name in
+            guard let mutant = Mutant(rawValue: name) else { throw UsageError(description: "--mutant \(name)") }
+            return mutant
+        }
     }
 
-    /// Returns whether all is well.
-    func run() async throws -> Bool {
-        var options = PostgreSQLTestCluster.Options()
-        options.isDurable = true
-        return try await PostgreSQLTestCluster.with(options) { cluster in
-            try await RedisTestServer.with { redis in
-                let store = try PostgreSQLReservationStore(url: cluster.url)
-                try await store.migrate()
-                for (item, capacity) in Self.capacities.enumerated() {
-                    let change = StockChange(bucket: .counted("item \(item)"), delta: capacity, actor: "stock")
-                    _ = try await store.restock(change)
+    /// Each store, or the one that is named. Returns whether all is well.
+    static func run(_ arguments: ArraySlice<String>) async throws -> Bool {
+        let options = try Options(arguments)
+        let kinds = options["store"].map { name in StoreKind.allCases.filter { $0.rawValue == name } }
+        guard kinds != [] else { throw UsageError(description: "--store \(options["store"] ?? "")") }
+        var isWell = true
+        for kind in kinds ?? StoreKind.allCases {
+            let torture = try Torture(kind, options)
+            say("\(kind.rawValue):")
+            isWell = try await torture.run() && isWell
+        }
+        say(isWell ? "ok" : "FAILED")
+        return isWell
+    }
+
+    private func run() async throws -> Bool {
+        try await RedisTestServer.with { redis in
+            switch kind {
+            case .postgresql:
+                var options = PostgreSQLTestCluster.Options()
+                options.isDurable = true
+                return try await PostgreSQLTestCluster.with(options) { cluster in
+                    let store = try PostgreSQLReservationStore(url: cluster.url)
+                    try await store.migrate()
+                    if mutant == .fence { try await FenceMutant.apply(to: store) }
+                    return try await run(store, at: cluster.url, cluster, redis)
                 }
-                let slots = (0..<workers).map {
-                    Slot(
-                        number: $0, strategy: Self.strategies[$0 % Self.strategies.count],
-                        arguments: [
-                            "--store", cluster.url, "--redis", redis.url, "--items", "\(Self.capacities.count)",
-                        ],
-                        book: book)
+            case .sqlite:
+                return try await withTemporaryDirectory { folder in
+                    let path = "\(folder)/torture.db"
+                    let store = try await SQLiteReservationStore.open(path)
+                    try await store.migrate()
+                    return try await run(store, at: path, nil, redis)
                 }
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    for slot in slots { group.addTask { try await slot.run() } }
-                    try await torment(slots, cluster, redis)
-                    for slot in slots { slot.end() }
-                    try await group.waitForAll()
-                }
-                book.note(deadlocks: Self.deadlocks(in: cluster.log))
-                let verdict = try await TortureVerdict.of(store, book.all, items: Self.capacities.count)
-                await store.close()
-                return report(verdict)
             }
         }
     }
 
+    private func run(
+        _ store: any ReservationStore, at place: String, _ cluster: PostgreSQLTestCluster?, _ redis: RedisTestServer
+    ) async throws -> Bool {
+        for (item, capacity) in Self.capacities.enumerated() {
+            let change = StockChange(bucket: .counted("item \(item)"), delta: capacity, actor: "stock")
+            _ = try await store.restock(change)
+        }
+        var arguments = ["--store", place, "--redis", redis.url, "--items", "\(Self.capacities.count)"]
+        if let mutant { arguments += ["--mutant", mutant.rawValue] }
+        let slots = (0..<workers).map {
+            Slot(
+                number: $0, strategy: Self.strategies[$0 % Self.strategies.count], arguments: arguments, book: book)
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for slot in slots { group.addTask { try await slot.run() } }
+            try await torment(slots, store, cluster, redis)
+            for slot in slots { slot.end() }
+            try await group.waitForAll()
+        }
+        if let cluster { book.note(deadlocks: Self.deadlocks(in: cluster.log)) }
+        let verdict = try await TortureVerdict.of(store, book.all, items: Self.capacities.count)
+        await store.close()
+        return report(verdict)
+    }
+
     // MARK: Torment
 
-    private func torment(_ slots: [Slot], _ cluster: PostgreSQLTestCluster, _ redis: RedisTestServer) async throws {
-        let deadline = ContinuousClock.now + .seconds(seconds)
+    private func torment(
+        _ slots: [Slot], _ store: any ReservationStore, _ cluster: PostgreSQLTestCluster?, _ redis: RedisTestServer
+    ) async throws {
+        let start = ContinuousClock.now
         let lockers = slots.filter(\.isLocked)
         // Each of them early on, then as it comes.
-        var plan = ["stop", "kill", "redis", "stop", "postgres", "stop", "kill"]
-        // A stop has to hit a moment between two statements of another process: on a slow machine that may take longer.
-        while ContinuousClock.now < deadline || (book.all.stale == 0 && ContinuousClock.now < deadline + .seconds(60)) {
+        var plan = ["stop", "kill", "redis", "stop", "database", "stop", "kill"]
+        while try await isToGoOn(since: start, store) {
             let deed =
                 plan.isEmpty
-                ? ["stop", "stop", "stop", "kill", "kill", "redis", "postgres"].randomElement() : plan.removeFirst()
-            switch deed {
-            case "stop": if let slot = lockers.randomElement() { await slot.stopInside() }
-            case "kill": slots.randomElement()?.kill()
-            case "redis": try await Self.onThread { try redis.restart() }
-            default:
+                ? ["stop", "stop", "stop", "kill", "kill", "redis", "database"].randomElement() : plan.removeFirst()
+            switch (deed, cluster) {
+            case ("stop", _): if let slot = lockers.randomElement() { await slot.stopInside() }
+            case ("redis", _): try await Self.onThread { try redis.restart() }
+            case ("database", let cluster?):
                 book.note(deadlocks: Self.deadlocks(in: cluster.log))
                 let isGentle = Bool.random()
                 try await Self.onThread {
                     if isGentle { try cluster.terminate() }
                     try cluster.restart()
                 }
+            // A file has no server but the processes that use it: one of them stands still, perhaps while it writes.
+            case ("database", nil): await slots.randomElement()?.stop()
+            default: slots.randomElement()?.kill()
             }
             book.note(deed: deed ?? "nothing")
             try await Task.sleep(for: .milliseconds(.random(in: 50...350)))  // sleep: the pace of the torment
+        }
+    }
+
+    /// A stop has to hit a moment between two statements of another process: on a slow machine that may take longer than was
+    /// asked for.
+    private func isToGoOn(since start: ContinuousClock.Instant, _ store: any ReservationStore) async throws -> Bool {
+        let elapsed = ContinuousClock.now - start
+        guard elapsed > .seconds(seconds) else { return true }
+        guard elapsed < .seconds(seconds + 60) else { return false }
+        switch mutant {
+        case nil: return book.all.stale == 0
+        case .fence: return try await TortureVerdict.of(store, TortureBook.Contents(), items: 0).fencesBroken.isEmpty
+        case .failing: return false
         }
     }
 
@@ -116,90 +180,6 @@ struct Torture {
                 + "writes past a greater token \(verdict.fencesBroken.count), stale fences refused \(book.stale)")
         let isWell =
             verdict.isClean && book.broken.isEmpty && book.deadlocks == 0 && book.stale > 0 && !book.held.isEmpty
-        say(isWell ? "ok" : "FAILED")
         return isWell
-    }
-}
-
-/// A place for a process: when it was killed, another takes over, and asks again for those that were not answered.
-final class Slot: Sendable {
-    private struct State {
-        var worker: WorkerProcess?
-        var isEnding = false
-        var unanswered: String?
-        var insideWaiters: [CheckedContinuation<Void, Never>] = []
-    }
-
-    private let number: Int
-    private let strategy: String
-    private let arguments: [String]
-    private let book: TortureBook
-    private let state = Mutex(State())
-
-    init(number: Int, strategy: String, arguments: [String], book: TortureBook) {
-        self.number = number
-        self.strategy = strategy
-        self.arguments = arguments
-        self.book = book
-    }
-
-    var isLocked: Bool { strategy == "locked" || strategy == "fallback" }
-
-    func run() async throws {
-        var round = 0
-        while !state.withLock({ $0.isEnding }) {
-            var all = ["torture-buyer", "--name", "\(strategy)\(number).\(round)", "--strategy", strategy] + arguments
-            if let again = state.withLock({ $0.unanswered }) { all += ["--again", again] }
-            let worker = try WorkerProcess(all)
-            state.withLock { $0.worker = worker }
-            if state.withLock({ $0.isEnding }) { worker.say("end") }
-            for await line in worker.lines { hear(line) }
-            wakeWaiters()
-            round += 1
-        }
-    }
-
-    private func hear(_ line: String) {
-        book.hear(line)
-        if line == "inside" { wakeWaiters() }
-        let words = line.split(separator: " ").map(String.init)
-        // Of two at a time, the one that was begun last: the other stays as it is.
-        if words.first == "asking", words.count == 2 { state.withLock { $0.unanswered = words[1] } }
-    }
-
-    private func wakeWaiters() {
-        let waiters = state.withLock { state in
-            defer { state.insideWaiters = [] }
-            return state.insideWaiters
-        }
-        for waiter in waiters { waiter.resume() }
-    }
-
-    func kill() {
-        state.withLock { $0.worker }?.signal(SIGKILL)
-    }
-
-    /// Stops the process when it has a lock and is about to write, for longer than the lock lives.
-    func stopInside() async {
-        let limit = Task {
-            try? await Task.sleep(for: .seconds(2))  // sleep: as long as a locker may have no lock to wait in
-            if !Task.isCancelled { wakeWaiters() }
-        }
-        await withCheckedContinuation { continuation in
-            state.withLock { $0.insideWaiters.append(continuation) }
-        }
-        limit.cancel()
-        let worker = state.withLock { $0.worker }
-        worker?.signal(SIGSTOP)
-        try? await Task.sleep(for: TortureTimes.pause)  // sleep: a process that stands still, for longer than its lease
-        worker?.signal(SIGCONT)
-    }
-
-    func end() {
-        let worker = state.withLock { state in
-            state.isEnding = true
-            return state.worker
-        }
-        worker?.say("end")
     }
 }

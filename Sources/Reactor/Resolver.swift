@@ -1,5 +1,3 @@
-import Reactor
-
 #if canImport(Darwin)
     import Darwin
 #elseif canImport(Glibc)
@@ -8,52 +6,70 @@ import Reactor
     import Musl
 #endif
 
-/// Turns a host name into addresses, off the Reactor: `getaddrinfo` blocks, for as long as it likes.
+/// Turns host names into addresses, off the Reactor: `getaddrinfo` blocks, for as long as it likes.
 ///
-/// At most one lookup runs at a time. One that hangs is waited for by whoever asks next, not joined by a second thread;
-/// so a resolver, and there is one per connection, costs one thread at most. Belongs to the Reactor.
-final class Resolver {
+/// At most one lookup runs at a time, and whoever asks meanwhile shares its answer; so a resolver is for one list of hosts,
+/// and one that hangs costs one thread, however often it is asked. Belongs to the Reactor.
+package final class Resolver {
     /// Addresses in text form, best first, or what is wrong.
-    typealias Lookup = @Sendable (_ host: String) -> Result<[String], LookupFailure>
+    package typealias Lookup = @Sendable (_ host: String) -> Result<[String], LookupFailure>
+    /// What became of each host.
+    package typealias Answer = [String: Result<[String], LookupFailure>]
+    /// Names one who asked.
+    package typealias Question = UInt64
 
-    struct LookupFailure: Error {
-        let text: String
+    package struct LookupFailure: Error {
+        package let text: String
+
+        package init(text: String) {
+            self.text = text
+        }
     }
 
     private let reactor: Reactor
     private let lookup: Lookup
-    private var waiter: ((Result<[String], LookupFailure>) -> Void)?
+    private var waiters: [Question: (Answer) -> Void] = [:]
+    private var lastQuestion: Question = 0
     private var isRunning = false
 
-    init(reactor: Reactor, lookup: @escaping Lookup = Resolver.systemLookup) {
+    package init(reactor: Reactor, lookup: @escaping Lookup = Resolver.systemLookup) {
         self.reactor = reactor
         self.lookup = lookup
     }
 
-    /// Tells `completion` the addresses, later and on the Reactor. A second call takes the first one's place.
-    func resolve(_ host: String, completion: @escaping (Result<[String], LookupFailure>) -> Void) {
-        waiter = completion
-        guard !isRunning else { return }
+    /// How many wait for an answer.
+    package var waiterCount: Int { waiters.count }
+
+    /// Tells `completion` the hosts' addresses, later and on the Reactor, unless the question is abandoned before.
+    @discardableResult
+    package func resolve(_ hosts: [String], completion: @escaping (Answer) -> Void) -> Question {
+        lastQuestion += 1
+        waiters[lastQuestion] = completion
+        guard !isRunning else { return lastQuestion }
         isRunning = true
         let (reactor, lookup, receiver) = (reactor, lookup, Receiver(self))
         let status = Platform.startThread(toBlockIn: {
-            let result = lookup(host)
-            reactor.execute { receiver.resolver?.finish(result) }
+            let answer = Dictionary(hosts.map { ($0, lookup($0)) }) { first, _ in first }
+            reactor.execute { receiver.resolver?.finish(answer) }
         })
-        guard status != 0 else { return }
-        reactor.atEndOfTurn { self.finish(.failure(LookupFailure(text: "no thread to ask on"))) }
+        if status != 0 {
+            let failure = LookupFailure(text: "no thread to ask on")
+            let answer: Answer = Dictionary(hosts.map { ($0, .failure(failure)) }) { first, _ in first }
+            reactor.atEndOfTurn { self.finish(answer) }
+        }
+        return lastQuestion
     }
 
     /// Forgets who asked. The lookup ends when it ends.
-    func abandon() {
-        waiter = nil
+    package func abandon(_ question: Question) {
+        waiters[question] = nil
     }
 
-    private func finish(_ result: Result<[String], LookupFailure>) {
+    private func finish(_ answer: Answer) {
         isRunning = false
-        let waiter = waiter
-        self.waiter = nil
-        waiter?(result)
+        let waiters = waiters
+        self.waiters = [:]
+        for question in waiters.keys.sorted() { waiters[question]?(answer) }
     }
 
     /// Carries the resolver through the lookup's thread. Guard: `resolver` is read on the Reactor only.
@@ -66,7 +82,7 @@ final class Resolver {
     }
 
     /// Whether `host` is an address already.
-    static func isNumeric(_ host: String) -> Bool {
+    package static func isNumeric(_ host: String) -> Bool {
         var hints = addrinfo()
         hints.ai_flags = AI_NUMERICHOST
         var list: UnsafeMutablePointer<addrinfo>?
@@ -75,7 +91,7 @@ final class Resolver {
         return true
     }
 
-    static let systemLookup: Lookup = { host in
+    package static let systemLookup: Lookup = { host in
         var hints = addrinfo()
         #if canImport(Glibc)
             hints.ai_socktype = CInt(SOCK_STREAM.rawValue)

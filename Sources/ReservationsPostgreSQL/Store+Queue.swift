@@ -126,9 +126,9 @@ extension PostgreSQLReservationStore: QueueingReservationStore {
             """
             SELECT caller, key, number FROM request
             WHERE state = 'queued' AND partition = $1 AND number > $2 AND number <= $3
-                AND created_at <= now() - $4::bigint * interval '1 microsecond'
+                AND queued_at <= now() - $4::bigint * interval '1 microsecond'
             ORDER BY number LIMIT $5
-            """, ["\(partition)", "\(number)", "\(last)", Answers.micros(age), "\(max(limit, 0))"])
+            """, ["\(partition)", "\(number)", "\(last)", Answers.micros(age), Answers.limit(limit)])
         var waiting: [WaitingRequest] = []
         for row in 0..<rows.count {
             guard let caller = rows[row, 0], let key = rows[row, 1] else { throw .nonsense }

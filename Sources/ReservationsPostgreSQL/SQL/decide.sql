@@ -14,7 +14,7 @@ DECLARE
     others bigint;
 BEGIN
     IF p_bucket.id IS NOT NULL THEN
-        holds := holds_on(p_bucket.id, p_bucket.held, p_holder);
+        holds := holds_on(p_bucket.id, p_bucket.held, p_holder, p_moment);
         own := holds.own + p_own_taken;
         others := holds.others + p_taken - p_own_taken;
     END IF;
@@ -27,6 +27,42 @@ BEGIN
             p_bucket.capacity, p_held, p_bucket.sold, p_bucket.version, p_bucket.fence) END,
         'own', coalesce(own, 0), 'others', coalesce(others, 0), 'next', micros(holds.next_release),
         'asOf', micros(p_moment));
+END
+$$;
+
+-- The bucket of a line of a claim; NULL when there is none.
+CREATE FUNCTION bucket_of(p_line json) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT b.id FROM bucket b
+    WHERE b.item = p_line->>'item' AND b.label = p_line->>'label' AND b.night = p_line->>'night' AND b.kind = p_line->>'kind'
+$$;
+
+-- The buckets of claims, ascending.
+CREATE FUNCTION batch_buckets(p_claims json[]) RETURNS bigint[] LANGUAGE sql STABLE AS $$
+    SELECT array_agg(s.id ORDER BY s.id) FROM (
+        SELECT DISTINCT bucket_of(l.line) AS id
+        FROM unnest(p_claims) AS c(claim), json_array_elements(c.claim->'lines') AS l(line)
+    ) s WHERE s.id IS NOT NULL
+$$;
+
+-- Writes what a batch has given: reservations, lines, the ledger, and each bucket once.
+CREATE FUNCTION write_batch(
+    callers text[], claims json[], states text[], ids bigint[], buckets bucket[], taken bigint[],
+    line_turns int[], line_buckets int[], line_quantities bigint[], moment timestamptz
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO reservation (id, holder, state, expires_at, hard_deadline, created_at)
+    SELECT (t.claim->>'id')::uuid, t.caller, 'held',
+        moment + least((t.claim->>'ttl')::bigint, (t.claim->>'total')::bigint) * interval '1 microsecond',
+        moment + (t.claim->>'total')::bigint * interval '1 microsecond', moment
+    FROM unnest(callers, claims, states) AS t(caller, claim, state) WHERE t.state = 'held';
+    INSERT INTO reservation_line (reservation_id, bucket_id, quantity, exclusive)
+    SELECT (claims[t.turn]->>'id')::uuid, ids[t.place], t.quantity, (buckets[t.place]).kind = 'seat'
+    FROM unnest(line_turns, line_buckets, line_quantities) AS t(turn, place, quantity);
+    INSERT INTO ledger (bucket_id, reservation_id, phase, kind, held_delta, fence, actor)
+    SELECT ids[t.place], (claims[t.turn]->>'id')::uuid, 1, 'hold', t.quantity, 0, callers[t.turn]
+    FROM unnest(line_turns, line_buckets, line_quantities) AS t(turn, place, quantity);
+    UPDATE bucket b SET held = b.held + taken[array_position(ids, b.id)], version = b.version + 1
+    WHERE b.id = ANY (ids) AND taken[array_position(ids, b.id)] > 0;
 END
 $$;
 
@@ -96,28 +132,12 @@ BEGIN
         FROM unnest(callers, claims) AS t(caller, claim) WHERE t.claim->>'limit' IS NOT NULL
         ORDER BY 1 OFFSET 0
     ) h;
-    PERFORM FROM bucket b
-    WHERE b.id IN (
-        SELECT x.id FROM unnest(claims) AS c(claim), json_array_elements(c.claim->'lines') AS l(line),
-            LATERAL (
-                SELECT y.id FROM bucket y
-                WHERE y.item = l.line->>'item' AND y.label = l.line->>'label' AND y.night = l.line->>'night'
-                    AND y.kind = l.line->>'kind' OFFSET 0
-            ) x
-    ) ORDER BY b.id FOR NO KEY UPDATE;
-    -- Statements of their own: they see what those had committed who held the locks before.
-    SELECT array_agg(b ORDER BY b.id), array_agg(b.id ORDER BY b.id), array_agg(b.held ORDER BY b.id),
-        array_agg(0::bigint ORDER BY b.id)
-    INTO buckets, ids, held, taken
-    FROM bucket b
-    WHERE b.id IN (
-        SELECT x.id FROM unnest(claims) AS c(claim), json_array_elements(c.claim->'lines') AS l(line),
-            LATERAL (
-                SELECT y.id FROM bucket y
-                WHERE y.item = l.line->>'item' AND y.label = l.line->>'label' AND y.night = l.line->>'night'
-                    AND y.kind = l.line->>'kind' OFFSET 0
-            ) x
-    );
+    ids := batch_buckets(claims);
+    PERFORM FROM bucket b WHERE b.id = ANY (ids) ORDER BY b.id FOR NO KEY UPDATE;
+    -- A statement of its own: it sees what those had committed who held the locks before.
+    SELECT array_agg(b ORDER BY b.id), array_agg(b.held ORDER BY b.id), array_agg(0::bigint ORDER BY b.id)
+    INTO buckets, held, taken
+    FROM bucket b WHERE b.id = ANY (ids);
     moment := clock_timestamp();
     states := array_fill(NULL::text, ARRAY[coalesce(cardinality(places), 0)]);
     answers := states;
@@ -143,11 +163,7 @@ BEGIN
         SELECT array_agg(l.line ORDER BY l.place), array_agg(array_position(ids, x.id) ORDER BY l.place)
         INTO wanted, indexes
         FROM json_array_elements(claims[turn]->'lines') WITH ORDINALITY AS l(line, place)
-        LEFT JOIN LATERAL (
-            SELECT y.id FROM bucket y
-            WHERE y.item = l.line->>'item' AND y.label = l.line->>'label' AND y.night = l.line->>'night'
-                AND y.kind = l.line->>'kind' OFFSET 0
-        ) x ON true;
+        LEFT JOIN LATERAL bucket_of(l.line) AS x(id) ON true;
         shortages := NULL;
         may_pass := true;
         FOR line IN 1..cardinality(wanted) LOOP
@@ -197,20 +213,7 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    INSERT INTO reservation (id, holder, state, expires_at, hard_deadline, created_at)
-    SELECT (t.claim->>'id')::uuid, t.caller, 'held',
-        moment + least((t.claim->>'ttl')::bigint, (t.claim->>'total')::bigint) * interval '1 microsecond',
-        moment + (t.claim->>'total')::bigint * interval '1 microsecond', moment
-    FROM unnest(callers, claims, states) AS t(caller, claim, state) WHERE t.state = 'held';
-    INSERT INTO reservation_line (reservation_id, bucket_id, quantity, exclusive)
-    SELECT (claims[t.turn]->>'id')::uuid, ids[t.place], t.quantity, (buckets[t.place]).kind = 'seat'
-    FROM unnest(line_turns, line_buckets, line_quantities) AS t(turn, place, quantity);
-    INSERT INTO ledger (bucket_id, reservation_id, phase, kind, held_delta, fence, actor)
-    SELECT ids[t.place], (claims[t.turn]->>'id')::uuid, 1, 'hold', t.quantity, 0, callers[t.turn]
-    FROM unnest(line_turns, line_buckets, line_quantities) AS t(turn, place, quantity);
-    UPDATE bucket b SET held = b.held + t.taken, version = b.version + 1
-    FROM unnest(ids, taken) AS t(id, taken)
-    WHERE b.id = t.id AND t.taken > 0;
+    PERFORM write_batch(callers, claims, states, ids, buckets, taken, line_turns, line_buckets, line_quantities, moment);
     UPDATE request r
     SET state = CASE t.state WHEN 'held' THEN 'done' WHEN 'sold out' THEN 'done' ELSE t.state END,
         reservation_id = CASE t.state WHEN 'held' THEN (t.claim->>'id')::uuid END, answer = t.answer, claim = NULL

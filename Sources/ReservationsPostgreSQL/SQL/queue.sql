@@ -74,14 +74,15 @@ BEGIN
             v_first - v_served + row_number() OVER (ORDER BY f.place) - 1 AS ahead
         FROM fresh f JOIN own o ON o.caller = f.caller
     ), written AS (
-        INSERT INTO request AS r (caller, key, operation, fingerprint, state, partition, number, claim)
-        SELECT j.caller, j.key, j.operation, j.fingerprint, 'queued', p_partition, j.number, j.claim
+        INSERT INTO request AS r (caller, key, operation, fingerprint, state, partition, number, claim, queued_at)
+        SELECT j.caller, j.key, j.operation, j.fingerprint, 'queued', p_partition, j.number, j.claim, clock_timestamp()
         FROM judged j
         WHERE j.own_waiting < p_per_caller AND j.ahead < p_waiting
         ORDER BY j.caller, j.key
         ON CONFLICT (caller, key) DO UPDATE
         SET state = 'queued', partition = excluded.partition, number = excluded.number, claim = excluded.claim,
-            answer = NULL, created_at = now()
+            queued_at = excluded.queued_at,
+            answer = NULL
         WHERE r.state IN ('refused', 'withdrawn', 'skipped', 'failed') AND r.operation = excluded.operation
             AND r.fingerprint = excluded.fingerprint
         RETURNING r.caller, r.key, r.number

@@ -89,11 +89,12 @@ CREATE TABLE request (
     partition int,
     number bigint,
     claim text,
+    queued_at timestamptz,
     answer text,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (caller, key),
     CONSTRAINT done_with_an_answer CHECK (state <> 'done' OR num_nonnulls(reservation_id, bucket_id, answer) = 1),
-    CONSTRAINT queued_in_a_line CHECK (state <> 'queued' OR num_nonnulls(partition, number, claim) = 3)
+    CONSTRAINT queued_in_a_line CHECK (state <> 'queued' OR num_nonnulls(partition, number, claim, queued_at) = 4)
 ) WITH (fillfactor = 80);
 
 CREATE INDEX request_by_age ON request (created_at);

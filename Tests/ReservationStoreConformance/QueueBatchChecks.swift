@@ -7,7 +7,8 @@ extension StoreConformance {
             queueCheck("Only the owner of the greatest token moves the line, and only from where it stands", ownership),
             queueCheck("Two owners who decide on the same at once: one does", racingOwners),
             queueCheck("An entry that comes twice is decided once", duplicates),
-            queueCheck("Who is silent is skipped, what cannot be decided is set aside, and both may come again", treatments),
+            queueCheck(
+                "Who is silent is skipped, what cannot be decided is set aside, and both may come again", treatments),
             queueCheck("Who has left the line is not served; who leaves too late is told", withdrawals),
             queueCheck("A line that was set back is walked through again, without effect", rewinding),
             queueCheck("Carts in a batch are held as a whole or not at all", batchCarts),
@@ -55,7 +56,8 @@ extension StoreConformance {
             throw ContractViolation("A decided request waits again.")
         }
         try same(later.state, .confirmed, "As it stands now")
-        try check(try await q.rig.store.ledger(ofItem: "a", after: 0, limit: 10).count == 5, "The ledger is incomplete.")
+        try check(
+            try await q.rig.store.ledger(ofItem: "a", after: 0, limit: 10).count == 5, "The ledger is incomplete.")
     }
 
     private static func ownership(_ q: QueueChecker) async throws {

@@ -17,7 +17,6 @@ extension StoreConformance {
         ]
     }
 
-
     private static func partitions(_ q: QueueChecker) async throws {
         try same(try await q.store.preparePartitions(3), [0, 0, 0], "Served")
         try same(try await q.store.preparePartitions(3), [0, 0, 0], "Served, asked again")
@@ -184,7 +183,8 @@ struct QueueChecker: Sendable {
     }
 
     @discardableResult
-    func decide(_ claims: [Claim], in partition: Int = 0, token: Int64 = 7) async throws -> [BatchOutcome.Verdict.Kind] {
+    func decide(_ claims: [Claim], in partition: Int = 0, token: Int64 = 7) async throws -> [BatchOutcome.Verdict.Kind]
+    {
         let turns = claims.compactMap(\.request?.name).map { QueueBatch.Turn($0) }
         let outcome = try await store.decide(try await batch(turns, in: partition, token: token))
         guard case .decided(_, let verdicts) = outcome else { throw ContractViolation("The batch came to \(outcome).") }

@@ -4,7 +4,8 @@ extension StoreConformance {
     static var refusalChecks: [ConformanceCheck] {
         [
             queueCheck("A refusal has the numbers of its turn", refusalNumbers),
-            queueCheck("What may become free is asked for again with the same key; what is gone is not", passingRefusals),
+            queueCheck(
+                "What may become free is asked for again with the same key; what is gone is not", passingRefusals),
             queueCheck("What nobody has stocked is refused, also beside others", unknownBuckets),
             queueCheck("A holder's limit counts what the same batch has given him", batchHoldLimit),
             queueCheck("Holds whose time is up are not in the way", overdueHolds),

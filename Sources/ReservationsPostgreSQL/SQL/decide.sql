@@ -9,12 +9,14 @@ CREATE FUNCTION batch_shortage(
 ) LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     holds record;
+    next_release timestamptz;
     available bigint := p_bucket.capacity - p_bucket.sold - p_held;
     own bigint;
     others bigint;
 BEGIN
     IF p_bucket.id IS NOT NULL THEN
         holds := holds_on(p_bucket.id, p_bucket.held, p_holder, p_moment);
+        next_release := holds.next_release;
         own := holds.own + p_own_taken;
         others := holds.others + p_taken - p_own_taken;
     END IF;
@@ -25,7 +27,7 @@ BEGIN
         'requested', (p_line->>'quantity')::bigint,
         'counts', CASE WHEN p_bucket.id IS NOT NULL THEN json_build_array(
             p_bucket.capacity, p_held, p_bucket.sold, p_bucket.version, p_bucket.fence) END,
-        'own', coalesce(own, 0), 'others', coalesce(others, 0), 'next', micros(holds.next_release),
+        'own', coalesce(own, 0), 'others', coalesce(others, 0), 'next', micros(next_release),
         'asOf', micros(p_moment));
 END
 $$;
@@ -104,7 +106,6 @@ DECLARE
     may_pass boolean;
     own bigint;
     current bigint;
-    moved bigint;
 BEGIN
     PERFORM FROM queue_partition q WHERE q.partition = p_partition AND q.token = p_token AND q.position = p_from FOR UPDATE;
     IF NOT FOUND THEN

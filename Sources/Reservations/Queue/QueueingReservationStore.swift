@@ -19,10 +19,13 @@ public protocol QueueingReservationStore: ReservationStore {
     /// request comes to has nothing to do with the others.
     ///
     /// A request that is there already keeps its number while it waits, and is answered when it was decided for good. One that
-    /// was withdrawn, skipped, or refused for a reason that may pass (see ``ClaimOutcome/mayPass``) waits again, with a
-    /// new number.
+    /// was withdrawn, skipped, or refused for a reason that may pass (what others hold may become free) waits again,
+    /// with a new number.
     ///
-    /// - Parameter claims: each with a ``Claim/request``, whose caller is its ``Claim/holder``; no two with the same.
+    /// - Parameters:
+    ///   - claims: each with a ``Claim/request``, whose caller is its ``Claim/holder``; no two with the same.
+    ///   - partition: in which line.
+    ///   - limits: how many may wait.
     /// - Returns: one for each claim, in their order.
     func enqueue(
         _ claims: [Claim], in partition: Int, limits: IntakeLimits

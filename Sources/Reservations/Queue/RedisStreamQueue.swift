@@ -32,7 +32,9 @@ public final class RedisStreamQueue: ReservationQueue {
 
     /// Makes a queue. It connects with the first request; ``close()`` ends it.
     ///
-    /// - Parameter url: such as `redis://localhost:6379`.
+    /// - Parameters:
+    ///   - url: such as `redis://localhost:6379`.
+    ///   - configuration: see ``Configuration``.
     /// - Throws: ``QueueError/Code/misconfigured`` for a URL or a configuration that cannot work.
     public init(_ url: String, configuration: Configuration = Configuration()) throws(QueueError) {
         guard !configuration.prefix.contains(where: { $0 == "{" || $0 == "}" }) else {

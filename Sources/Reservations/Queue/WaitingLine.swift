@@ -30,6 +30,8 @@ public final class WaitingLine: Service, Sendable {
     ///   - store: the same as the service's.
     ///   - queue: the same for all processes.
     ///   - locks: the client of the locks by which owners are elected.
+    ///   - configuration: see ``Configuration``.
+    ///   - logger: where it is told what happens to lines.
     /// - Throws: ``ReservationError/Code/invalidRequest(_:)`` for a configuration that makes no sense.
     public init(
         store: any QueueingReservationStore, queue: any ReservationQueue, locks: RedisLocks,

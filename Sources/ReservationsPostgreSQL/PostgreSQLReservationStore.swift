@@ -119,7 +119,8 @@ public final class PostgreSQLReservationStore: ReservationStore {
     }
 
     /// ``Configuration/statementTimeout``: so long may a statement go on in the server, whose connection broke. A commit that
-    /// the server's disk or its standby holds up goes on for longer.
+    /// the server's disk or its standby holds up goes on for longer, and so does one that a process of the server had not begun
+    /// when it stood still (a paused machine): its time begins when that goes on.
     public var settlingTime: Duration { configuration.statementTimeout }
 
     /// Brings the schema up to date. Any number of processes may do it at once: one does, the others wait for it.

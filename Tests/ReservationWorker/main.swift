@@ -28,7 +28,7 @@ case "compare":
 default:
     say(
         """
-        usage: reservation-worker torture [--store postgresql|sqlite] [--seconds N] [--workers N] [--mutant fence|failing]
+        usage: reservation-worker torture [--store postgresql|sqlite] [--seconds N] [--workers N] [--mutant fence|failing|forgetful]
                reservation-worker compare [--seconds N] [--pgbench PATH]
                (and what tests start: open, hang, buy, hostile-environment, torture-buyer)
         """)

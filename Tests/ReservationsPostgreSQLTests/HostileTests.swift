@@ -47,6 +47,22 @@ struct HostileTests {
         }
     }
 
+    @Test("several who wait for a server that is away go on trying")
+    func severalTry() async throws {
+        let tries = Mutex(0)
+        try await FakePeer.with({ _ in tries.withLock { $0 += 1 } }) { peer in
+            let url = "postgresql://postgres@127.0.0.1:\(peer.port)/postgres"
+            try await withClient(url: url, { $0.acquireTimeout = .seconds(100) }) { client in
+                let tasks = (0..<4).map { _ in Task { try await client.query("SELECT 1") } }
+                try await waitUntil("they try again") { tries.withLock { $0 } > 6 }
+                for task in tasks {
+                    task.cancel()
+                    await #expect(throws: DatabaseError.self) { try await task.value }
+                }
+            }
+        }
+    }
+
     enum Peer: CaseIterable, Sendable {
         case silent, nonsensical
         /// Says nothing any more after the login.

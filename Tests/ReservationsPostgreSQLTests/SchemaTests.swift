@@ -137,6 +137,19 @@ struct SchemaTests {
             "UPDATE reservation SET state = 'returned', resolved_at = now() WHERE holder = 'ann'"
         ),
         ("a hold beyond its deadline", "UPDATE reservation SET expires_at = hard_deadline + interval '1 s'"),
+        ("a hold that never began", "UPDATE reservation SET expires_at = '-infinity' WHERE holder = 'ann'"),
+        ("a hold without end", "UPDATE reservation SET expires_at = 'infinity', hard_deadline = 'infinity'"),
+        ("a deadline beyond all numbers", "UPDATE reservation SET hard_deadline = '294276-01-01'"),
+        (
+            "an end at no time",
+            "UPDATE reservation SET resolved_at = 'infinity', state = 'cancelled' WHERE holder = 'ann'"
+        ),
+        (
+            "an entry at no time",
+            """
+            INSERT INTO ledger (bucket_id, phase, kind, capacity_delta, actor, at) VALUES (1, 0, 'stock', 1, 'a', 'infinity')
+            """
+        ),
         ("an answer to another request", "UPDATE request SET fingerprint = 'g'"),
         ("an answer to another caller", "UPDATE request SET caller = 'bob'"),
         ("all requests forgotten", "TRUNCATE request"),

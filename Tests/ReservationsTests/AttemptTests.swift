@@ -71,6 +71,20 @@ struct AttemptTests {
         #expect(counter.totalValue == 34)
     }
 
+    @Test("A capacity beyond the greatest was asked for, when the store had to say so")
+    func aboveMaximum() async throws {
+        let service = try ReservationService(store: InMemoryReservationStore())
+        let bucket = Bucket.counted("shirt")
+        try await service.restock(bucket, by: bucket.maximumCapacity, actor: "stock")
+        for (delta, attempts) in [(1, 1), (bucket.maximumCapacity + 1, 0)] {
+            let error = await #expect(throws: ReservationError.self) {
+                try await service.restock(bucket, by: delta, actor: "stock")
+            }
+            #expect(error?.pointers == ["/delta"])
+            #expect(error?.attempts == attempts)
+        }
+    }
+
     @Test("What is no claim counts too")
     func extending() async throws {
         let store = InsistentStore { _ in StoreError(.busy, "Locked.", attempts: 2) }

@@ -58,6 +58,31 @@ private final class LateStore: StoreWrapper {
     }
 }
 
+/// A store whose first change of stock goes on in the database, under its key, after its connection broke: until the store
+/// has settled, or for ever.
+private final class StockUnderWay: StoreWrapper {
+    let memory = InMemoryReservationStore()
+    let settlingTime: Duration
+    private let isEndless: Bool
+    private let brokeAt = Mutex<ContinuousClock.Instant?>(nil)
+
+    init(settling: Duration, isEndless: Bool) {
+        (settlingTime, self.isEndless) = (settling, isEndless)
+    }
+
+    var inner: any ReservationStore { memory }
+
+    func restock(_ change: StockChange) async throws(StoreError) -> StockOutcome {
+        let broke = brokeAt.withLock { broke in
+            defer { broke = broke ?? .now }
+            return broke
+        }
+        guard let broke else { throw StoreError(.unavailable, "The connection broke.", effect: .unknown) }
+        if isEndless || ContinuousClock.now - broke < settlingTime { return .key(.inProgress) }
+        return try await memory.restock(change)
+    }
+}
+
 @Suite("After an attempt of which nobody knows what became", .timeLimit(.minutes(1)))
 struct DoubtTests {
     private let shirt = Bucket.counted("shirt")
@@ -131,6 +156,30 @@ struct DoubtTests {
         let service = try ReservationService(store: store, configuration: .with(.optimistic(attempts: 8)))
         #expect(try await service.reserve([Line(shirt)], for: "ann").state == .held)
         #expect(store.asked.value == 9)
+    }
+
+    @Test("A change of stock that is still under way is waited for")
+    func lateStock() async throws {
+        let store = StockUnderWay(settling: Self.settling, isEndless: false)
+        let service = try ReservationService(store: store)
+        #expect(try await service.restock(shirt, by: 5, actor: "stock").capacity == 5)
+    }
+
+    /// Whoever gave no key cannot ask for it again: he would add twice.
+    @Test(
+        "A change of stock that stays under way is unknown to who gave no key",
+        arguments: [Duration.zero, .seconds(600)])
+    func stockUnderWay(settling: Duration) async throws {
+        let service = try ReservationService(store: StockUnderWay(settling: settling, isEndless: true))
+        let error = await #expect(throws: ReservationError.self) {
+            try await service.restock(shirt, by: 5, actor: "stock")
+        }
+        #expect(error?.code == .outcomeUnknown)
+        let keyed = try ReservationService(store: StockUnderWay(settling: .zero, isEndless: true))
+        let told = await #expect(throws: ReservationError.self) {
+            try await keyed.restock(shirt, by: 5, actor: "stock", key: "delivery")
+        }
+        #expect(told?.code == .idempotencyInProgress)
     }
 
     @Test("A confirmation that is still under way is waited for")

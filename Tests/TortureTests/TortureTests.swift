@@ -29,10 +29,12 @@ struct TortureTests {
         #expect(lines.contains { $0.contains("oversell 0, lost 0, duplicates 0, deadlocks 0, audit findings 0") })
     }
 
-    @Test("A store that fails is caught, and not taken for one that refuses")
-    func failing() async throws {
-        let lines = try await torture("--store", "sqlite", "--seconds", "1", "--mutant", "failing")
+    @Test(
+        "A store that fails, or refuses what it must not, is caught and not taken for one that is sold out",
+        arguments: [("failing", " failed "), ("forgetful", " not-found")])
+    func failing(mutant: String, word: String) async throws {
+        let lines = try await torture("--store", "sqlite", "--seconds", "1", "--mutant", mutant)
         #expect(lines.last == "FAILED", "\(lines.joined(separator: "\n"))")
-        #expect(lines.contains { $0.hasPrefix("BAD refused ") && $0.contains(" failed ") })
+        #expect(lines.contains { $0.hasPrefix("BAD refused ") && $0.contains(word) })
     }
 }

@@ -15,8 +15,11 @@ extension Shortage {
 }
 
 extension ReservationError {
-    package static func invalid(_ pointer: String, _ detail: String, korean: String? = nil) -> ReservationError {
-        ReservationError(.invalidRequest([Flaw(pointer: pointer, detail: detail, korean: korean)]), detail)
+    package static func invalid(
+        _ pointer: String, _ detail: String, korean: String? = nil, attempts: Int = 0
+    ) -> ReservationError {
+        ReservationError(
+            .invalidRequest([Flaw(pointer: pointer, detail: detail, korean: korean)]), detail, attempts: attempts)
     }
 
     static func invalid(_ pointer: String, _ wording: Wording) -> ReservationError {
@@ -37,10 +40,10 @@ extension ReservationError {
             retryAfter: RetryAdvice.busy(attempts: attempts), attempts: attempts)
     }
 
-    static func aboveMaximum(_ bucket: Bucket) -> ReservationError {
+    static func aboveMaximum(_ bucket: Bucket, attempts: Int = 0) -> ReservationError {
         .invalid(
             "/delta", "The capacity of \(bucket) can be from 0 to \(bucket.maximumCapacity).",
-            korean: "'\(bucket)' 수량은 0개부터 \(bucket.maximumCapacity)개까지 가능합니다.")
+            korean: "'\(bucket)' 수량은 0개부터 \(bucket.maximumCapacity)개까지 가능합니다.", attempts: attempts)
     }
 
     static func holdLimit(_ limit: Int?, _ current: Int, _ attempts: Int) -> ReservationError {
@@ -79,9 +82,17 @@ extension ReservationError {
     static func unknown(_ message: String?, _ doubt: Doubt, attempts: Int) -> ReservationError {
         let advice = RetryAdvice.busy(attempts: attempts)
         return ReservationError(
-            .outcomeUnknown, message ?? "An earlier attempt, whose answer was lost, may still take effect.",
+            .outcomeUnknown, message ?? mayStillTakeEffect,
             retryAfter: max(advice, RetryAdvice.jittered(doubt.remaining)), attempts: attempts)
     }
+
+    /// An attempt under a key that nobody else knows is in progress.
+    static func underWay(attempts: Int) -> ReservationError {
+        ReservationError(
+            .outcomeUnknown, mayStillTakeEffect, retryAfter: RetryAdvice.busy(attempts: attempts), attempts: attempts)
+    }
+
+    private static let mayStillTakeEffect = "An earlier attempt, whose answer was lost, may still take effect."
 
     static func keyProblem(_ problem: KeyProblem, attempts: Int) -> ReservationError {
         switch problem {

@@ -95,8 +95,9 @@ extension ResolutionOutcome {
 extension StockOutcome {
     var isRefusal: Bool {
         switch self {
-        case .belowCommitments, .aboveMaximum: true
-        case .done, .replayed, .key: false
+        // In progress is our own first round, where the caller gave no key of his to ask again with.
+        case .belowCommitments, .aboveMaximum, .key(.inProgress): true
+        case .done, .replayed, .key(.reused): false
         }
     }
 }

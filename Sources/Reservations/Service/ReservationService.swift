@@ -148,6 +148,9 @@ public final class ReservationService: Service, Sendable {
 
     /// Adds to a bucket's capacity, or takes away from it; makes the bucket if there is none.
     ///
+    /// After ``ReservationError/Code/outcomeUnknown`` only a call with the same `key` is safe: without one, the next call is
+    /// another change. Look into ``ledger(ofItem:after:limit:)`` first.
+    ///
     /// - Throws: ``ReservationError/Code/capacityBelowCommitments(_:committed:)``.
     @discardableResult
     public func restock(
@@ -180,7 +183,8 @@ public final class ReservationService: Service, Sendable {
                 .capacityBelowCommitments(bucket, committed: committed),
                 "\(bucket) has \(committed) held or sold; its capacity cannot be less.",
                 attempts: asked.attempts)
-        case .aboveMaximum: error = .aboveMaximum(bucket)
+        case .aboveMaximum: error = .aboveMaximum(bucket, attempts: asked.attempts)
+        case .key where key == nil: error = .underWay(attempts: asked.attempts)
         case .key(let problem): error = .keyProblem(problem, attempts: asked.attempts)
         }
         observer.refused("restock", error, since: start)

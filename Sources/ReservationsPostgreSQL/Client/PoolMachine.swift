@@ -143,7 +143,10 @@ struct PoolMachine {
     /// Drops what is old, and keeps the least number up.
     mutating func tick(at now: Instant) -> [Action] {
         guard !isClosing else { return [] }
-        return dropOld(at: now) + serve(at: now)
+        let actions = dropOld(at: now) + serve(at: now)
+        // Whoever waits for ticks keeps the earliest: one that comes before the next attempt must not be the last.
+        guard let retryAt, now < retryAt else { return actions }
+        return actions + [.tick(at: retryAt)]
     }
 
     mutating func close() -> [Action] {

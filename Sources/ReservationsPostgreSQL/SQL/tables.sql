@@ -29,6 +29,12 @@ CREATE TABLE reservation (
     created_at timestamptz NOT NULL DEFAULT now(),
     resolved_at timestamptz,
     CONSTRAINT ends_by_its_deadline CHECK (expires_at <= hard_deadline),
+    -- What is no number of microseconds (infinity, the year 294276) could not be answered, and one such row, being the oldest,
+    -- would be the end of all sweeps.
+    CONSTRAINT times_can_be_told CHECK (
+        least(expires_at, hard_deadline, created_at, resolved_at) >= '0001-01-01 00:00:00+00'
+        AND greatest(expires_at, hard_deadline, created_at, resolved_at) < '10000-01-01 00:00:00+00'
+    ),
     CONSTRAINT resolved_or_held CHECK ((state = 'held') = (resolved_at IS NULL))
 ) WITH (fillfactor = 80);
 
@@ -63,7 +69,8 @@ CREATE TABLE ledger (
     sold_delta bigint NOT NULL DEFAULT 0,
     fence bigint NOT NULL DEFAULT 0,
     actor text COLLATE "C" NOT NULL,
-    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+        CONSTRAINT time_can_be_told CHECK (at BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 00:00:00+00'),
     CONSTRAINT stock_has_no_reservation CHECK ((phase = 0) = (reservation_id IS NULL)),
     CONSTRAINT phase_of_kind CHECK (
         phase = CASE kind WHEN 'stock' THEN 0 WHEN 'hold' THEN 1 WHEN 'return' THEN 3 ELSE 2 END

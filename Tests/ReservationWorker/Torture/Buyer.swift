@@ -34,7 +34,8 @@ struct Buyer {
         items = try options.number("items", 1)
         again = options["again"]
         store = LateStore(
-            inner: try await Self.store(at: options["store"] ?? ""), fails: options["mutant"] == "failing")
+            inner: try await Self.store(at: options["store"] ?? ""),
+            mutant: options["mutant"].flatMap(Torture.Mutant.init))
         var configuration = ReservationService.Configuration()
         configuration.limits.minimumHold = .seconds(1)
         configuration.limits.liveHoldsPerHolder = 2
@@ -157,14 +158,19 @@ enum TortureTimes {
 private final class LateStore: StoreWrapper {
     let inner: any ReservationStore
     /// A mistake that the torture must find.
-    private let fails: Bool
+    private let mutant: Torture.Mutant?
 
-    init(inner: any ReservationStore, fails: Bool) {
-        (self.inner, self.fails) = (inner, fails)
+    init(inner: any ReservationStore, mutant: Torture.Mutant?) {
+        (self.inner, self.mutant) = (inner, mutant)
+    }
+
+    func resolve(_ resolution: Resolution) async throws(StoreError) -> ResolutionOutcome {
+        if mutant == .forgetful, Int.random(in: 0..<20) == 0 { return .notFound }
+        return try await inner.resolve(resolution)
     }
 
     func claim(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimOutcome {
-        if fails, Int.random(in: 0..<20) == 0 { throw StoreError(.failed, "On purpose.") }
+        if mutant == .failing, Int.random(in: 0..<20) == 0 { throw StoreError(.failed, "On purpose.") }
         guard case .fenced = rule else { return try await inner.claim(claim, by: rule) }
         let result = await Task { () -> Result<ClaimOutcome, StoreError> in
             say("inside")

@@ -18,6 +18,8 @@ struct Torture {
         case fence
         /// The store fails now and then.
         case failing
+        /// The store does not find what it has, now and then.
+        case forgetful
     }
 
     private let kind: StoreKind
@@ -144,7 +146,7 @@ struct Torture {
         switch mutant {
         case nil: return book.all.stale == 0
         case .fence: return try await TortureVerdict.of(store, TortureBook.Contents(), items: 0).fencesBroken.isEmpty
-        case .failing: return false
+        case .failing, .forgetful: return false
         }
     }
 

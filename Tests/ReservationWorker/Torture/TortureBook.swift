@@ -37,11 +37,10 @@ final class TortureBook: Sendable {
             case ("confirmed", 3): if let id = ReservationID(words[2]) { contents.ended.append((id, .confirmed)) }
             case ("cancelled", 3): if let id = ReservationID(words[2]) { contents.ended.append((id, .cancelled)) }
             case ("refused", 3):
-                contents.refused[String(words[2].prefix { $0 != " " }), default: 0] += 1
-                // Nobody set up anything wrongly or closed it, and whatever else fails is a bug.
-                if ["failed", "misconfigured", "closed"].contains(where: words[2].hasPrefix) {
-                    contents.broken.append(line)
-                }
+                let code = String(words[2].prefix { $0 != " " })
+                contents.refused[code, default: 0] += 1
+                // Nobody wants too many, comes too late or ends what is not his: whatever else is refused is a bug.
+                if code != "out-of-stock" { contents.broken.append(line) }
             case ("retry", 2): contents.retries[words[1], default: 0] += 1
             case ("stale", 1): contents.stale += 1
             case ("inside", 1): break

@@ -43,8 +43,8 @@ require_swift() {
     esac
 }
 
-# require_packages NAME...: of redis-server, hiredis, sqlite, libpq, postgresql, shellcheck, python, spin, cc. Installs what is
-# missing and says so.
+# require_packages NAME...: of redis-server, hiredis, sqlite, libpq, postgresql, shellcheck, python, spin, cc, chromium.
+# Installs what is missing and says so.
 require_packages() {
     local name missing=() formulae=()
     for name in "$@"; do
@@ -93,6 +93,12 @@ require_packages() {
                 command -v spin >/dev/null && continue
                 missing+=(spin)
                 formulae+=(spin)
+                ;;
+            chromium)
+                command -v chromium >/dev/null && continue
+                command -v google-chrome >/dev/null && continue
+                missing+=(chromium fonts-noto-cjk)
+                formulae+=(chromium)
                 ;;
             cc)
                 # By this name, for spin calls it, too.

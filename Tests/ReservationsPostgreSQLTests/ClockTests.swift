@@ -91,6 +91,27 @@ struct ClockTests {
         }
     }
 
+    @Test("a hold that is being extended counts against its holder's limit, although it seems to be over")
+    func extensionAndLimit() async throws {
+        try await withStore({ $0.lockTimeout = .seconds(10) }) { store in
+            let reservation = try await hold(store)
+            let asked = claim(limit: 1)
+            let task = try await store.client.withTransaction { (transaction) async throws(DatabaseError) in
+                let outcome = try await transaction.run(
+                    "SELECT outcome FROM extend($1, NULL, 60000000, NULL, NULL, NULL, NULL)", ["\(reservation.id)"])
+                #expect(outcome[0, 0] == "done", "The machine was too slow: the hold was over.")
+                let locker = try await transaction.run("SELECT pg_backend_pid()")[0, 0]
+                try await until(
+                    "SELECT expires_at < clock_timestamp() FROM reservation WHERE id = $1", ["\(reservation.id)"], store
+                )
+                let task = Task { try await store.claim(asked, by: .atomic) }
+                try await until("SELECT $1::int = ANY (pg_blocking_pids(pid)) FROM pg_stat_activity", [locker], store)
+                return task
+            }
+            #expect(try await task.value == .holdLimit(current: 1))
+        }
+    }
+
     @Test("a late confirmation that may sell again does so, at the time when it could")
     func replacement() async throws {
         try await withStore({ $0.lockTimeout = .seconds(10) }) { store in

@@ -61,6 +61,10 @@ struct SentenceTests {
             "확정하지 않은 예약이 10건 있습니다. 최대 10건까지 가능하니 먼저 확정하거나 취소해 주세요."
         ),
         (
+            ReservationError(.capacityBelowCommitments(.counted("shirt"), committed: 0), ""),
+            "There are not that many of \"shirt\" to take away.", "'shirt' 수량이 그만큼 남아 있지 않아 줄일 수 없습니다."
+        ),
+        (
             ReservationError(.capacityBelowCommitments(.counted("shirt"), committed: 7), ""),
             "7 of \"shirt\" are held or sold, so there cannot be fewer.",
             "'shirt' 수량 중 7개가 예약 또는 판매되어 그보다 줄일 수 없습니다."
@@ -85,6 +89,7 @@ struct SentenceTests {
             .alreadyConfirmed(at: now),
             .alreadyCancelled(at: now), .alreadyReturned(at: now), .notConfirmed, .extensionLimit(hardDeadline: now),
             .notFound, .idempotencyKeyReused, .idempotencyInProgress, .holdLimit(limit: 1, current: 1),
+            .queueFull(waiting: 9), .queueLimit(limit: 2, current: 2), .withdrawn, .turnMissed,
             .capacityBelowCommitments(bucket, committed: 1),
             .invalidRequest([
                 .init(

@@ -22,7 +22,7 @@ package struct NodeSet: Sendable {
     /// How many nodes may fail.
     var tolerance: Int { (urls.count - 1) / 2 }
 
-    var lockNodes: LockNodes {
+    package var lockNodes: LockNodes {
         guard let url = urls.first, urls.count == 1 else {
             return .redlock(urls.map { LockNodes.Node($0, isDurable: areDurable) })
         }
@@ -30,7 +30,7 @@ package struct NodeSet: Sendable {
     }
 
     /// What all clients on these nodes have in common.
-    func configuration(ttl: Duration = .seconds(10)) -> RedisLocks.Configuration {
+    package func configuration(ttl: Duration = .seconds(10)) -> RedisLocks.Configuration {
         var configuration = RedisLocks.Configuration()
         configuration.ttl = min(ttl, maximumTTL)
         configuration.maximumTTL = maximumTTL

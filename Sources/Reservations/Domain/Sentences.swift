@@ -69,6 +69,7 @@ enum EnglishSentences {
             "You are in line with \(current) request\(current == 1 ? "" : "s") already, and can be with \(limit) at most."
         case .withdrawn: "You left the line before it was your turn. Nothing was reserved."
         case .turnMissed: "It was your turn while you were away, so the next one was served. Please line up again."
+        case .capacityBelowCommitments(let bucket, 0): "There are not that many of \(name(bucket)) to take away."
         case .capacityBelowCommitments(let bucket, let committed):
             "\(committed) of \(name(bucket)) are held or sold, so there cannot be fewer."
         case .invalidRequest(let flaws): "This request cannot be: " + flaws.map(\.detail).joined(separator: " ")
@@ -159,6 +160,7 @@ enum KoreanSentences {
             "이미 \(current)건이 대기 중입니다. 동시에 최대 \(limit)건까지 대기할 수 있습니다."
         case .withdrawn: "차례가 오기 전에 대기열에서 나오셨습니다. 예약된 내용은 없습니다."
         case .turnMissed: "차례가 되었을 때 자리에 계시지 않아 다음 분께 넘어갔습니다. 다시 줄을 서 주세요."
+        case .capacityBelowCommitments(let bucket, 0): "\(name(bucket)) 수량이 그만큼 남아 있지 않아 줄일 수 없습니다."
         case .capacityBelowCommitments(let bucket, let committed):
             "\(name(bucket)) 수량 중 \(committed)개가 예약 또는 판매되어 그보다 줄일 수 없습니다."
         case .invalidRequest(let flaws): flaws.map(\.korean).joined(separator: " ")

@@ -15,7 +15,7 @@ extension ReservationService {
         let ask = { () async throws(StoreError) in try await self.store.resolve(resolution) }
         var asked = try await changing(operation, unless: \.isRefusal, ask)
         // A late confirmation does not find what others hold whose time is up, either, until that is written down.
-        if case .short(let shortages) = asked.answer, await reap(shortages.map(\.bucket)) {
+        if case .short(let shortages) = asked.answer, await mayHaveReaped(shortages) {
             let before = asked.attempts
             asked = try await changing(operation, unless: \.isRefusal, ask)
             asked.attempts += before
@@ -118,6 +118,12 @@ extension ReservationService {
             }
         }
         return total > 0
+    }
+
+    /// Whether asking again may find more: holds whose time is up were ended now, or by somebody who was faster.
+    func mayHaveReaped(_ shortages: [Shortage]) async -> Bool {
+        let isReaped = await reap(shortages.map(\.bucket))
+        return isReaped || shortages.contains(where: \.countsOverdue)
     }
 
     func check(holder: String, key: String?) throws(ReservationError) {

@@ -23,7 +23,7 @@ struct Reserving {
             // Holds whose time is up may still be counted: availability never waits for the sweeper.
             if case .success(.short(let shortages)) = result.outcome, !hasReaped {
                 hasReaped = true
-                if await service.reap(shortages.map(\.bucket)) { continue }
+                if await service.mayHaveReaped(shortages) { continue }
             }
             // The claim's id finds what an earlier round has done.
             switch await judge(result.outcome, &doubt) {
@@ -77,4 +77,9 @@ struct Reserving {
         service.observer.refused("reserve", error, by: strategy, since: start)
         throw error
     }
+}
+
+extension Shortage {
+    /// Whether holds whose time was up were counted when the store looked.
+    var countsOverdue: Bool { (state?.held ?? 0) > heldByHolder + heldByOthers }
 }

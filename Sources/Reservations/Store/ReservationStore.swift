@@ -39,8 +39,7 @@ public protocol ReservationStore: Sendable {
     /// implementation of its own, once.
     func attempt(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimAnswer
 
-    /// How long a transaction may go on in the database after its call has thrown an error whose effect is unknown: 5 s
-    /// without an implementation of its own.
+    /// How long a transaction may go on in the database after its call has thrown an error whose effect is unknown.
     ///
     /// A refusal that is asked for later than that takes in whatever such a call has done, and is told as final. One that
     /// comes earlier may be true only until the transaction is committed. A store that stands before another has the other's.
@@ -92,7 +91,4 @@ extension ReservationStore {
     public func attempt(_ claim: Claim, by rule: ClaimRule) async throws(StoreError) -> ClaimAnswer {
         ClaimAnswer(try await self.claim(claim, by: rule), attempts: 1)
     }
-
-    /// 5 s.
-    public var settlingTime: Duration { .seconds(5) }
 }

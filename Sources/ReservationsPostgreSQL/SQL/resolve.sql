@@ -170,6 +170,9 @@ BEGIN
             RETURN;
         END IF;
     END IF;
+    -- As a claim does before it counts: else a hold whose extension is not committed yet would seem to be over to it.
+    PERFORM pg_advisory_xact_lock(hashtextextended(current_schema() || ':' || r.holder, 5091))
+    FROM reservation r WHERE r.id = p_id AND (p_holder IS NULL OR r.holder = p_holder);
     SELECT * INTO row_found FROM reservation r
     WHERE r.id = p_id AND (p_holder IS NULL OR r.holder = p_holder) FOR NO KEY UPDATE;
     moment := clock_timestamp();

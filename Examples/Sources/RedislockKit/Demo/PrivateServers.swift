@@ -6,24 +6,24 @@ import Subprocess
     import SystemPackage
 #endif
 
-/// Redis servers that belong to the demonstration: on free loopback ports, in a folder under TMPDIR, gone with this process.
+/// Redis servers that belong to whoever started them: on free loopback ports, in a folder under TMPDIR, gone with this process.
 ///
 /// They are children of a small shell that reads its orders from a pipe of ours. When this process ends, also by SIGKILL, the
 /// kernel closes the pipe; the shell then kills its children and removes the folder. It signals nothing but its own children
 /// that it has not waited for, so no process of somebody else can be hit.
-actor PrivateServers {
-    struct Server: Sendable {
+package actor PrivateServers {
+    package struct Server: Sendable {
         let number: Int
         var port: Int
         /// 0 while it is dead.
         var process: Int
 
-        var url: String { "redis://127.0.0.1:\(port)" }
+        package var url: String { "redis://127.0.0.1:\(port)" }
     }
 
-    /// Everything that the demonstration writes goes here; it is removed in the end.
+    /// Everything that is written goes here; it is removed in the end.
     nonisolated let folder: String
-    private(set) var servers: [Server] = []
+    package private(set) var servers: [Server] = []
     private let orders: StandardInputWriter
     private var answers: [String] = []
     private var waiting: CheckedContinuation<Void, Never>?
@@ -60,7 +60,7 @@ actor PrivateServers {
         """
 
     /// Starts `count` servers, at most 9, runs `body` and takes them away.
-    static func with<Result: Sendable>(
+    package static func with<Result: Sendable>(
         _ count: Int, _ body: @Sendable (PrivateServers) async throws -> Result
     ) async throws -> Result {
         guard Files.isProgram("redis-server") else {

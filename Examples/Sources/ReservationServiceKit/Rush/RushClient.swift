@@ -1,0 +1,92 @@
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOHTTP1
+
+/// The API as a buyer's program sees it.
+struct RushClient: Sendable {
+    struct Answer: Sendable {
+        let status: Int
+        let body: Data
+        let retryAfter: Duration?
+        let isReplayed: Bool
+
+        func decode<Body: Decodable>(_ type: Body.Type) -> Body? { try? JSONDecoder().decode(type, from: body) }
+
+        var code: String { decode(ProblemBody.self)?.code ?? "status-\(status)" }
+    }
+
+    struct ProblemBody: Decodable { let code: String }
+
+    struct Held: Decodable {
+        let id: String
+        let state: String
+    }
+
+    struct Item: Decodable {
+        let capacity: Int
+        let held: Int
+        let sold: Int
+        let available: Int
+    }
+
+    struct Audit: Decodable {
+        struct Finding: Decodable { let rule: String }
+        let findings: [Finding]
+    }
+
+    let http: HTTPClient
+    let url: String
+
+    /// Runs `body` with a client of its own.
+    static func with<Result: Sendable>(
+        _ url: String, connections: Int = 256, _ body: @Sendable (RushClient) async throws -> Result
+    ) async throws -> Result {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = connections
+        configuration.timeout.connect = .seconds(5)
+        let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        do {
+            let result = try await body(RushClient(http: http, url: url))
+            try await http.shutdown()
+            return result
+        } catch {
+            try? await http.shutdown()
+            throw error
+        }
+    }
+
+    func send(
+        _ method: HTTPMethod, _ path: String, token: String? = nil, key: String? = nil, body: String? = nil
+    ) async throws -> Answer {
+        var request = HTTPClientRequest(url: url + path)
+        request.method = method
+        if let token { request.headers.add(name: "Authorization", value: "Bearer \(token)") }
+        if let key { request.headers.add(name: "Idempotency-Key", value: key) }
+        if let body {
+            request.headers.add(name: "Content-Type", value: "application/json")
+            request.body = .bytes(ByteBuffer(string: body))
+        }
+        let response = try await http.execute(request, timeout: .seconds(40))
+        let bytes = try await response.body.collect(upTo: 1 << 22)
+        return Answer(
+            status: Int(response.status.code), body: Data(bytes.readableBytesView),
+            retryAfter: response.headers.first(name: "Retry-After").flatMap { Int($0) }.map { .seconds($0) },
+            isReplayed: response.headers.first(name: "Idempotent-Replayed") == "true")
+    }
+
+    func item(_ id: String) async throws -> Item {
+        let answer = try await send(.GET, "/v1/items/\(id)")
+        guard answer.status == 200, let item = answer.decode(Item.self) else {
+            throw RushFailure("there is no item \(id) at \(url): \(answer.code)")
+        }
+        return item
+    }
+}
+
+/// Why a rush could not take place.
+package struct RushFailure: Error, CustomStringConvertible {
+    package let description: String
+
+    package init(_ description: String) { self.description = description }
+}

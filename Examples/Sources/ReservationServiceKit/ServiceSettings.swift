@@ -1,0 +1,46 @@
+import RedislockKit
+
+/// How the service runs. The defaults serve one machine.
+package struct ServiceSettings: Sendable {
+    /// `sqlite:PATH`, or a URL of PostgreSQL.
+    package var store: String
+    package var nodes: NodeSet
+    package var strategy = StrategyName.locked
+    package var host = "127.0.0.1"
+    /// 0 for a free one.
+    package var port = 8080
+    /// Without one there is no administration.
+    package var adminToken: String?
+    /// Adds `Secure` to the cookie: for a service behind TLS.
+    package var isBehindTLS = false
+    /// How long a hold lasts when the request does not say.
+    package var hold: Duration = .seconds(180)
+    package var limits = Limits()
+    package var catalogue = Catalogue.demo
+
+    package struct Limits: Sendable {
+        /// Of one caller.
+        package var requestsPerSecond = 20.0
+        package var burst = 60.0
+        package var bodyBytes = 16 * 1024
+        package var headerBytes = 16 * 1024
+        package var connections = 8_192
+        /// How long a request may take, without its body.
+        package var requestTime: Duration = .seconds(20)
+        /// How long a connection may say nothing, in the middle of a request too.
+        package var idleTime: Duration = .seconds(60)
+        /// Listeners of live events at once.
+        package var streams = 4_096
+        /// How many reservations of one caller may be unconfirmed.
+        package var liveHolds = 6
+        /// The shortest hold that may be asked for.
+        package var shortestHold: Duration = .seconds(2)
+
+        package init() {}
+    }
+
+    package init(store: String, nodes: NodeSet) {
+        self.store = store
+        self.nodes = nodes
+    }
+}

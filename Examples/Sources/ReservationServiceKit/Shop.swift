@@ -1,0 +1,97 @@
+import Foundation
+import Logging
+import RedisLocks
+import Reservations
+
+/// Everything that the routes share.
+package final class Shop: Sendable {
+    package let settings: ServiceSettings
+    package let store: WatchedStore
+    package let service: ReservationService
+    package let locks: RedisLocks
+    package let tally = Tally()
+    package let registry: PrometheusRegistry
+    let hub: ItemHub
+    let auditor: Auditor
+    let rushDesk: RushDesk
+    let logger: Logger
+    let started = Date()
+
+    package init(
+        settings: ServiceSettings, store: any ReservationStore, locks: RedisLocks, registry: PrometheusRegistry,
+        logger: Logger
+    ) throws {
+        self.settings = settings
+        self.store = WatchedStore(store, tally: tally)
+        self.locks = locks
+        self.registry = registry
+        self.logger = logger
+        service = try ReservationService(
+            store: self.store, configuration: Self.configuration(settings, locks), logger: logger)
+        hub = ItemHub(service: service, maximumStreams: settings.limits.streams)
+        auditor = Auditor(service: service)
+        rushDesk = RushDesk()
+    }
+
+    private static func configuration(
+        _ settings: ServiceSettings, _ locks: RedisLocks
+    ) -> ReservationService.Configuration {
+        var configuration = ReservationService.Configuration()
+        configuration.hold = settings.hold
+        configuration.limits.minimumHold = min(settings.limits.shortestHold, settings.hold)
+        // As many as one lock may have names.
+        configuration.limits.linesPerRequest = 16
+        configuration.limits.liveHoldsPerHolder = settings.limits.liveHolds
+        configuration.strategy = strategy(settings.strategy, locks)
+        for item in settings.catalogue.items {
+            if let name = item.strategy { configuration.strategies[item.id] = strategy(name, locks) }
+        }
+        return configuration
+    }
+
+    private static func strategy(_ name: StrategyName, _ locks: RedisLocks) -> Strategy {
+        switch name {
+        case .locked: .locked(locks)
+        case .atomic: .atomic
+        case .optimistic: .optimistic()
+        case .pessimistic: .pessimistic()
+        }
+    }
+
+    package func strategyName(of item: String) -> StrategyName {
+        settings.catalogue.item(item)?.strategy ?? settings.strategy
+    }
+
+    /// An item as it stands; a problem when there is none.
+    func snapshot(of id: String) async throws -> ItemSnapshot {
+        guard let item = settings.catalogue.item(id) else { throw Problem(.noSuchResource) }
+        return ItemSnapshot(
+            item: item, strategy: strategyName(of: id), states: try await service.availability(of: id, limit: 10_000))
+    }
+}
+
+/// The guarantee check, at most once in a while: it reads everything.
+actor Auditor {
+    private let service: ReservationService
+    private var last: (report: AuditReport, at: Date)?
+    private var lastTry: ContinuousClock.Instant?
+
+    init(service: ReservationService) {
+        self.service = service
+    }
+
+    /// A report of this moment.
+    func audit() async throws -> (report: AuditReport, at: Date) {
+        let result = (try await service.audit(), Date())
+        last = result
+        lastTry = .now
+        return result
+    }
+
+    /// A report that may be some seconds old; `nil` when none can be had.
+    func recent() async -> (report: AuditReport, at: Date)? {
+        if let last, let lastTry, ContinuousClock.now - lastTry < .seconds(5) { return last }
+        lastTry = .now
+        return try? await audit()
+    }
+}

@@ -21,11 +21,11 @@ struct TicketTests {
             guard case .waiting? = await updates.next() else { return #expect(Bool(false), "It waits.") }
             #expect(try await ticket.withdraw() == nil)
             gate.open()
-            #expect(await ticket.outcome() == "withdrawn")
             while let update = await updates.next() {
                 guard case .decided(.failure(let error)) = update else { continue }
                 #expect(error.code == .withdrawn)
             }
+            #expect(await ticket.outcome() == "withdrawn")
             #expect(try await ticket.withdraw() == nil)
         }
     }

@@ -44,6 +44,8 @@ struct PartitionOwner {
             } catch let error as QueueError {
                 try await recover(from: error, "The queue cannot be read", &reign)
             } catch let error as StoreError {
+                // Perhaps it is too much for one transaction: a batch that never ends in time must not stop the line.
+                if error.code == .busy { reign.batch = max(1, reign.batch / 2) }
                 try await recover(from: error, "The store cannot decide on a batch", &reign)
             }
         }
@@ -185,7 +187,11 @@ struct PartitionOwner {
                     try await expire(buckets)
                 }
             } catch {
-                return .split(try Self.afterFailure(batch, error, line.observer))
+                let next = try Self.afterFailure(batch, error, line.observer)
+                // What fails for a moment is not taken for a request that cannot be decided.
+                guard await RetryDelay(shortest: .milliseconds(5), longest: .milliseconds(100)).wait(after: batch.failures + 1)
+                else { throw StoreError(.cancelled, "The task was cancelled before the batch was tried again.") }
+                return .split(next)
             }
         }
     }

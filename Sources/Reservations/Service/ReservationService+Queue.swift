@@ -62,19 +62,29 @@ extension ReservationService {
     /// Waits for its turn. Whoever stops waiting gives up his place.
     func reserveInLine(_ claim: Claim, _ line: WaitingLine) async throws(ReservationError) -> Reservation {
         let start = ContinuousClock.now
-        let entered = try await enter(claim.keyed, line)
-        switch entered.submission {
-        case .reserved(let reservation): return reservation
-        case .queued(let ticket):
-            guard let news = entered.news else { return try await ticket.reservation() }
-            return try await wait(on: news, ticket, since: start)
+        let strategy = Strategy.queued(line)
+        do throws(ReservationError) {
+            let entered = try await enter(claim.keyed, line)
+            switch entered.submission {
+            case .reserved(let reservation):
+                observer.replayed("reserve", by: strategy, since: start)
+                return reservation
+            case .queued(let ticket):
+                let reservation = try await wait(on: entered.news, ticket)
+                observer.reserved(reservation, by: strategy, attempts: 1, since: start)
+                return reservation
+            }
+        } catch {
+            observer.refused("reserve", error, by: strategy, since: start)
+            throw error
         }
     }
 
     private func wait(
-        on news: AsyncStream<TicketNews>, _ ticket: Ticket, since start: ContinuousClock.Instant
+        on news: AsyncStream<TicketNews>?, _ ticket: Ticket
     ) async throws(ReservationError) -> Reservation {
         do throws(ReservationError) {
+            guard let news else { return try await ticket.reservation() }
             return try await decision(on: news, ticket)
         } catch {
             // Unless he asked twice, and still waits for the other answer.
@@ -82,7 +92,6 @@ extension ReservationService {
                 // In a task of its own: this one is cancelled. Best effort; the ticket's turn passes in any case.
                 Task { _ = try? await ticket.withdraw() }
             }
-            observer.refused("reserve", error, by: .queued(ticket.line), since: start)
             throw error
         }
     }

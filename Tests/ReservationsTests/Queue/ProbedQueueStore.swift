@@ -8,6 +8,8 @@ final class ProbedQueueStore: StoreWrapper, QueueingReservationStore {
     var inner: any ReservationStore { queueing }
     /// Before a batch is decided. An error is thrown, and nothing has happened.
     private let onDecide: @Sendable (QueueBatch) async -> StoreError?
+    /// Before requests are written down. An error is thrown, and nothing has happened.
+    private let onEnqueue: @Sendable ([Claim]) async -> StoreError?
     /// What a batch has come to.
     private let onDecided: @Sendable (BatchOutcome) -> Void
     private let asked = Mutex(0)
@@ -15,9 +17,11 @@ final class ProbedQueueStore: StoreWrapper, QueueingReservationStore {
     init(
         _ queueing: any QueueingReservationStore,
         onDecide: @escaping @Sendable (QueueBatch) async -> StoreError? = { _ in nil },
-        onDecided: @escaping @Sendable (BatchOutcome) -> Void = { _ in }
+        onDecided: @escaping @Sendable (BatchOutcome) -> Void = { _ in },
+        onEnqueue: @escaping @Sendable ([Claim]) async -> StoreError? = { _ in nil }
     ) {
         self.queueing = queueing
+        self.onEnqueue = onEnqueue
         self.onDecide = onDecide
         self.onDecided = onDecided
     }
@@ -32,7 +36,8 @@ final class ProbedQueueStore: StoreWrapper, QueueingReservationStore {
     func enqueue(
         _ claims: [Claim], in partition: Int, limits: IntakeLimits
     ) async throws(StoreError) -> [IntakeOutcome] {
-        try await queueing.enqueue(claims, in: partition, limits: limits)
+        if let error = await onEnqueue(claims) { throw error }
+        return try await queueing.enqueue(claims, in: partition, limits: limits)
     }
 
     func takePartition(_ partition: Int, token: Int64) async throws(StoreError) -> TakeoverOutcome {

@@ -28,6 +28,63 @@ struct QueuePoisonTests {
         }
     }
 
+    @Test("A batch that is too much for the store is made smaller until it is not")
+    func tooLarge() async throws {
+        let gate = Gate()
+        let store = ProbedQueueStore(InMemoryReservationStore()) { batch in
+            await gate.wait()
+            return batch.turns.count > 3 ? StoreError(.busy, "Injected: out of time.") : nil
+        }
+        try await withQueueRig(store: store) { rig, _ in
+            try await rig.store.stock(.counted("shirt"), 15)
+            let tickets = try await rig.submit(20)
+            gate.open()
+            let outcomes = await QueueRig.outcomes(tickets)
+            #expect(outcomes == Array(repeating: "held", count: 15) + Array(repeating: "out-of-stock", count: 5))
+        }
+    }
+
+    @Test("What the store fails at for a moment is decided all the same")
+    func moment() async throws {
+        let left = Countdown(2)
+        let store = ProbedQueueStore(InMemoryReservationStore()) { _ in
+            left.take() ? StoreError(.failed, "Injected.") : nil
+        }
+        try await withQueueRig(store: store) { rig, _ in
+            try await rig.store.stock(.counted("shirt"), 1)
+            #expect(try await rig.outcome(of: "ann") == "held")
+        }
+    }
+
+    @Test("One that cannot be written down does not take others with it")
+    func intake() async throws {
+        let gate = Gate()
+        let store = ProbedQueueStore(
+            InMemoryReservationStore(),
+            onEnqueue: { claims in
+                await gate.wait()
+                return claims.contains { $0.holder == "buyer-4" } ? StoreError(.failed, "Injected.") : nil
+            })
+        try await withQueueRig(store: store) { rig, _ in
+            try await rig.store.stock(.counted("shirt"), 100)
+            let outcomes = await withTaskGroup(of: (Int, String).self) { group in
+                for buyer in 0..<9 {
+                    group.addTask {
+                        do {
+                            return (buyer, try await rig.outcome(of: "buyer-\(buyer)"))
+                        } catch {
+                            return (buyer, (error as? ReservationError)?.code.name ?? "\(error)")
+                        }
+                    }
+                }
+                // However many have gathered meanwhile.
+                gate.open()
+                return await group.reduce(into: Array(repeating: "", count: 9)) { $0[$1.0] = $1.1 }
+            }
+            #expect(outcomes.enumerated().allSatisfy { $0.element == ($0.offset == 4 ? "failed" : "held") }, "\(outcomes)")
+        }
+    }
+
     @Test("A graveyard that is closed does not stop the line")
     func graveyard() async throws {
         let queue = NoGraveyard(inner: InMemoryReservationQueue())

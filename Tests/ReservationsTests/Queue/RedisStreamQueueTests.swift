@@ -231,6 +231,21 @@ struct RedisStreamQueueTests {
         }
     }
 
+    @Test("A server that is too old is named as what it is")
+    func oldServer() async throws {
+        var options = RedisTestServer.Options()
+        options.configuration = ["rename-command ZMSCORE \"\""]
+        try await Self.with(options) { queue, _ in
+            try await queue.append(Self.names(0..<1), to: 0)
+            let entries = try await queue.read(0, after: .start, limit: 10, wait: .seconds(1))
+            let error = await Self.refusal { () async throws(QueueError) in
+                _ = try await queue.silent(among: entries, of: 0, for: .seconds(60))
+            }
+            #expect(error?.code == .misconfigured)
+            #expect(error?.message.contains("Redis 6.2 or newer is needed") == true, "\(String(describing: error))")
+        }
+    }
+
     private static func refusal(_ body: () async throws(QueueError) -> Void) async -> QueueError? {
         do throws(QueueError) {
             try await body()

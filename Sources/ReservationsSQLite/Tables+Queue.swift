@@ -42,7 +42,8 @@ extension Tables {
 
     /// Behind this number, all have had their turn or left.
     private func served(_ number: Int, _ partition: Partition) throws -> Int64 {
-        let first = try first(SQL.firstWaiting, [number, partition.served]) { try $0.decode(Int64?.self, atIndex: 0) } ?? nil
+        let first =
+            try first(SQL.firstWaiting, [number, partition.served]) { try $0.decode(Int64?.self, atIndex: 0) } ?? nil
         return max(partition.served, first.map { $0 - 1 } ?? partition.accepted)
     }
 

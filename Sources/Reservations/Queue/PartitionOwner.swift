@@ -189,7 +189,9 @@ struct PartitionOwner {
             } catch {
                 let next = try Self.afterFailure(batch, error, line.observer)
                 // What fails for a moment is not taken for a request that cannot be decided.
-                guard await RetryDelay(shortest: .milliseconds(5), longest: .milliseconds(100)).wait(after: batch.failures + 1)
+                guard
+                    await RetryDelay(shortest: .milliseconds(5), longest: .milliseconds(100)).wait(
+                        after: batch.failures + 1)
                 else { throw StoreError(.cancelled, "The task was cancelled before the batch was tried again.") }
                 return .split(next)
             }

@@ -30,6 +30,7 @@ package final class TicketBoard: Sendable {
         var lookedAt: ContinuousClock.Instant?
         var served: Int64 = 0
         var rate = ServiceRate()
+        var noted: (served: Int64, decided: Int) = (0, 0)
         var heardAt: ContinuousClock.Instant?
         var toldAt: ContinuousClock.Instant?
         var told: Int64 = -1
@@ -139,7 +140,11 @@ package final class TicketBoard: Sendable {
     func note(_ progress: QueueProgress, of partition: Int) {
         state.withLock { state in
             state.lines[partition].served = max(state.lines[partition].served, progress.served)
-            state.lines[partition].rate.note(decided: progress.decided, took: progress.took)
+            // The owner notes it at once, and hears it from the queue like everybody.
+            if (progress.served, progress.decided) != state.lines[partition].noted {
+                state.lines[partition].noted = (progress.served, progress.decided)
+                state.lines[partition].rate.note(decided: progress.decided, took: progress.took)
+            }
             state.lines[partition].heardAt = .now
         }
         signal(partition)

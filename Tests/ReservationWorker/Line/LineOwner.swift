@@ -46,8 +46,7 @@ struct LineProcess {
             group.addTask { try await line.run() }
             defer { group.cancelAll() }
             while !line.isRunning {
-                // sleep: the pace of looking at a line that begins
-                try await Task.sleep(for: .milliseconds(2))
+                try await Task.sleep(for: .milliseconds(2))  // sleep: the pace of looking
             }
             try await body()
         }
@@ -72,12 +71,12 @@ enum LineOwner {
                     } catch {
                         say("retry \(error.code.name)")
                     }
-                    // sleep: the pace of buyers
-                    try await Task.sleep(for: .milliseconds(5))
+                    try await Task.sleep(for: .milliseconds(5))  // sleep: the pace of buyers
                 }
             }
-            // sleep: as long as the test needs it
-            while !Parent.wantsAnEnd { try await Task.sleep(for: .milliseconds(20)) }
+            while !Parent.wantsAnEnd {
+                try await Task.sleep(for: .milliseconds(20))  // sleep: as long as the test needs it
+            }
         }
     }
 }

@@ -20,9 +20,10 @@ enum LineSteps {
             try await RedisTestServer.with { redis in
                 var isWell = true
                 for place in places + intakePlaces {
-                    isWell = try await inStore(options["store"] ?? "sqlite") { store, path in
-                        try await run(place, store, path, redis)
-                    } && isWell
+                    isWell =
+                        try await inStore(options["store"] ?? "sqlite") { store, path in
+                            try await run(place, store, path, redis)
+                        } && isWell
                     // The next has another store: nothing of this one's lines.
                     try redis.command("FLUSHALL")
                 }
@@ -64,8 +65,9 @@ enum LineSteps {
         try await own.running {
             var tickets: [Ticket] = []
             for number in 0..<16 {
-                guard case .queued(let ticket) = try await own.service.submit(
-                    [Line(.counted("item"))], for: "buyer-\(number)", key: "reserve")
+                guard
+                    case .queued(let ticket) = try await own.service.submit(
+                        [Line(.counted("item"))], for: "buyer-\(number)", key: "reserve")
                 else { throw UsageError(description: "no line") }
                 tickets.append(ticket)
             }
@@ -116,7 +118,8 @@ enum LineSteps {
         }
         let held = try await store.states(of: [.counted("item")]).map(\.held)
         let audit = try await store.audit(grace: .seconds(3_600))
-        let isWell = told.odd.all.isEmpty && held == [all.count] && Set(sure).isSubset(of: all) && audit.isClean
+        let isWell =
+            told.odd.all.isEmpty && held == [all.count] && Set(sure).isSubset(of: all) && audit.isClean
             && all.count == 3
         say("\(place): \(isWell ? "ok" : "BAD \(told.odd.all) held \(held) of \(all), accepted \(sure)")")
         return isWell

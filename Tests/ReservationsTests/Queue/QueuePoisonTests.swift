@@ -22,7 +22,8 @@ struct QueuePoisonTests {
         try await withQueueRig(store: Self.poisoned("buyer-4"), queue: queue) { rig, _ in
             try await rig.store.stock(.counted("shirt"), 6)
             let outcomes = await QueueRig.outcomes(try await rig.submit(9))
-            #expect(outcomes == ["held", "held", "held", "held", "failed", "held", "held", "out-of-stock", "out-of-stock"])
+            #expect(
+                outcomes == ["held", "held", "held", "held", "failed", "held", "held", "out-of-stock", "out-of-stock"])
             #expect((0..<2).flatMap(queue.buried).map(\.caller) == ["buyer-4"])
             #expect(try await rig.store.audit(grace: .seconds(5)).isClean)
         }
@@ -81,7 +82,8 @@ struct QueuePoisonTests {
                 gate.open()
                 return await group.reduce(into: Array(repeating: "", count: 9)) { $0[$1.0] = $1.1 }
             }
-            #expect(outcomes.enumerated().allSatisfy { $0.element == ($0.offset == 4 ? "failed" : "held") }, "\(outcomes)")
+            #expect(
+                outcomes.enumerated().allSatisfy { $0.element == ($0.offset == 4 ? "failed" : "held") }, "\(outcomes)")
         }
     }
 

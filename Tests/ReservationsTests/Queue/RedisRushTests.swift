@@ -23,7 +23,8 @@ struct RedisRushTests {
         }
     }
 
-    @Test("All are decided, exactly the stock is sold, and who was not lost is served in order", arguments: Loss.allCases)
+    @Test(
+        "All are decided, exactly the stock is sold, and who was not lost is served in order", arguments: Loss.allCases)
     func rush(loss: Loss) async throws {
         let (stock, before, after) = (150, 200, 100)
         var options = RedisTestServer.Options()

@@ -48,7 +48,9 @@ struct RedisStreamQueueTests {
     func blocking() async throws {
         try await Self.with { queue, server in
             async let entries = queue.read(0, after: .start, limit: 10, wait: .seconds(60))
-            try await waitUntil("somebody waits") { try server.command("INFO", "clients").contains("blocked_clients:1") }
+            try await waitUntil("somebody waits") {
+                try server.command("INFO", "clients").contains("blocked_clients:1")
+            }
             try await queue.append(Self.names(0..<1), to: 0)
             #expect(try await entries.map(\.request) == Self.names(0..<1))
         }
@@ -204,7 +206,9 @@ struct RedisStreamQueueTests {
     func cancelling() async throws {
         try await Self.with { queue, server in
             let reader = Task { try await queue.read(0, after: .start, limit: 10, wait: .seconds(60)) }
-            try await waitUntil("somebody waits") { try server.command("INFO", "clients").contains("blocked_clients:1") }
+            try await waitUntil("somebody waits") {
+                try server.command("INFO", "clients").contains("blocked_clients:1")
+            }
             reader.cancel()
             await #expect { try await reader.value } throws: { ($0 as? QueueError)?.code == .cancelled }
             try await queue.append(Self.names(0..<1), to: 0)

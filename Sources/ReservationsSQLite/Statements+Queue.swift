@@ -2,7 +2,15 @@
 extension SQL {
     static let partitionCount = "SELECT count(*) FROM queue_partition"
     static let insertPartition = "INSERT INTO queue_partition (partition) VALUES (?)"
-    static let partitionsServed = "SELECT served FROM queue_partition ORDER BY partition"
+    static let firstWaiting = "SELECT min(number) FROM request WHERE state = 'queued' AND partition = ? AND number > ?"
+    /// Up to which number all have had their turn or left.
+    static let partitionsServed = """
+        SELECT max(p.served, coalesce(
+            (SELECT min(r.number) - 1 FROM request AS r
+             WHERE r.state = 'queued' AND r.partition = p.partition AND r.number > p.served),
+            p.accepted))
+        FROM queue_partition AS p ORDER BY p.partition
+        """
     static let partition = "SELECT token, position, served, accepted FROM queue_partition WHERE partition = ?"
     static let takePartition = "UPDATE queue_partition SET token = ? WHERE partition = ? AND token <= ?"
     static let rewindPartition = "UPDATE queue_partition SET position = ? WHERE partition = ? AND token = ?"

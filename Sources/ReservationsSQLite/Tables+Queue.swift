@@ -40,15 +40,23 @@ extension Tables {
         try all(SQL.partitionsServed, []) { try $0.decode(atIndex: 0) }
     }
 
+    /// Behind this number, all have had their turn or left.
+    private func served(_ number: Int, _ partition: Partition) throws -> Int64 {
+        let first =
+            try first(SQL.firstWaiting, [number, partition.served]) { try $0.decode(Int64?.self, atIndex: 0) } ?? nil
+        return max(partition.served, first.map { $0 - 1 } ?? partition.accepted)
+    }
+
     // MARK: Intake
 
     func enqueue(_ claims: [Claim], in partition: Int, limits: IntakeLimits) throws -> Verdict<[IntakeOutcome]> {
         let before = try self.partition(partition)
+        let gone = try served(partition, before)
         var accepted = before.accepted
         let outcomes = try claims.map { claim -> IntakeOutcome in
             guard let request = claim.request else { throw StoreError.keyless }
             if let known = try known(request) { return known }
-            let waiting = Int(clamping: accepted - before.served)
+            let waiting = Int(clamping: accepted - gone)
             guard waiting < limits.waiting else { return .full(waiting: waiting) }
             let own = try first(SQL.waitingOfCaller, [claim.holder]) { try $0.decode(Int.self, atIndex: 0) } ?? 0
             guard own < limits.perCaller else { return .callerLimit(current: own) }

@@ -10,6 +10,8 @@ extension StoreConformance {
             queueCheck("Requests are numbered in their order, each line for itself", numbers),
             queueCheck("A request that is repeated keeps its number; another with its key is refused", repetition),
             queueCheck("Lines have an end, and so has what one caller may put into them", limits),
+            queueCheck("A line that was full takes others when it is served", drained),
+            queueCheck("A line that all have left is empty", abandoned),
             queueCheck("What waits is found by number and age", waiting),
             queueCheck("A key that waits is in progress for those who do not queue", directKeys),
             queueCheck("Many at once each get a number of their own", concurrentIntake),
@@ -72,6 +74,37 @@ extension StoreConformance {
         guard case .full(let waiting)? = full.first, waiting >= 3 else { throw ContractViolation("Full: \(full)") }
         // Who waits already is told so, however full it is.
         try same(try await q.store.enqueue([claims[0]], in: 0, limits: narrow), [.waiting(number: 1)], "Repeated")
+    }
+
+    /// Who is refused, and who comes twice, takes nobody's place.
+    private static func drained(_ q: QueueChecker) async throws {
+        try await q.prepare()
+        let a = try await q.rig.stock(.counted("a"), 9)
+        let narrow = IntakeLimits(waiting: 2, perCaller: 5)
+        let first = ["ann", "bob"].map { q.claim([Line(a)], by: $0) }
+        _ = try await q.store.enqueue(first, in: 0, limits: narrow)
+        for caller in ["cid", "dan", "eve", "fay"] {
+            let outcome = try await q.store.enqueue([q.claim([Line(a)], by: caller)] + first, in: 0, limits: narrow)
+            try same(outcome, [.full(waiting: 2), .waiting(number: 1), .waiting(number: 2)], "While it is full")
+        }
+        try await q.decide(first)
+        for caller in ["gus", "hal"] {
+            let outcome = try await q.store.enqueue([q.claim([Line(a)], by: caller)], in: 0, limits: narrow)
+            guard case .waiting? = outcome.first else { throw ContractViolation("When it is served: \(outcome)") }
+        }
+    }
+
+    /// Nobody has had his turn, and yet nobody waits.
+    private static func abandoned(_ q: QueueChecker) async throws {
+        try await q.prepare()
+        let narrow = IntakeLimits(waiting: 2, perCaller: 5)
+        let claims = ["ann", "bob"].map { q.claim([Line(.counted("a"))], by: $0) }
+        _ = try await q.store.enqueue(claims, in: 0, limits: narrow)
+        for claim in claims { _ = try await q.store.withdraw(q.name(claim.holder)) }
+        try same(try await q.store.preparePartitions(2), [2, 0], "How far nobody waits")
+        let outcome = try await q.store.enqueue([q.claim([Line(.counted("a"))], by: "cid")], in: 0, limits: narrow)
+        try same(outcome, [.waiting(number: 3)], "The next")
+        try same(try await q.store.preparePartitions(2), [2, 0], "How far nobody waits, while one does")
     }
 
     private static func waiting(_ q: QueueChecker) async throws {

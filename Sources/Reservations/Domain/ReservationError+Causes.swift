@@ -66,6 +66,10 @@ extension ReservationError {
             "\(current) requests of this holder wait for their turn; at most \(limit) may.")
     }
 
+    static var stoppedWaiting: ReservationError {
+        ReservationError(.cancelled, "The task was cancelled while it waited for its turn.")
+    }
+
     static var withdrawn: ReservationError {
         ReservationError(.withdrawn, "The request was taken out of its line before its turn came.")
     }

@@ -163,7 +163,7 @@ package struct Book: Sendable {
         for (caller, _) in old { requests[caller] = nil }
         let past = lines.entries.filter { $0.value.state != .waiting && $0.value.since < limit }
         for (name, entry) in past where entry.claim.request.map({ requests[Caller($0)] == nil }) ?? true {
-            lines.entries[name] = nil
+            lines.set(nil, for: name)
         }
         return old.count
     }

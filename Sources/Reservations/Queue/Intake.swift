@@ -94,6 +94,12 @@ actor Intake {
             await append(accepted)
             for (entry, answer) in zip(entries, answers) { entry.continuation.resume(returning: answer) }
         } catch {
+            if entries.count > 1, error.effect == .none, error.code == .failed || error.code == .refusedByConstraint {
+                // One that the store cannot write down must not take the others with it.
+                await accept(Array(entries[..<(entries.count / 2)]))
+                await accept(Array(entries[(entries.count / 2)...]))
+                return
+            }
             for entry in entries { entry.continuation.resume(returning: .failure(error)) }
         }
     }

@@ -44,6 +44,8 @@ struct PartitionOwner {
             } catch let error as QueueError {
                 try await recover(from: error, "The queue cannot be read", &reign)
             } catch let error as StoreError {
+                // Perhaps it is too much for one transaction: a batch that never ends in time must not stop the line.
+                if error.code == .busy { reign.batch = max(1, reign.batch / 2) }
                 try await recover(from: error, "The store cannot decide on a batch", &reign)
             }
         }
@@ -59,8 +61,10 @@ struct PartitionOwner {
         /// Since when everybody has had the chance to show presence.
         var listeningSince = ContinuousClock.now
         var sweptAt = ContinuousClock.now
-        /// Put into the queue again by this owner, and not seen since.
+        /// Put into the queue again by this owner, and not seen since, though the line may have come past them.
         var requeued: Set<RequestName> = []
+        /// Where the last of them stands: behind it, whoever was not seen is not in the queue.
+        var requeuedThrough = QueuePosition.start
         var failures = 0
 
         init(token: Int64, batch: Int) {
@@ -115,6 +119,7 @@ struct PartitionOwner {
         guard !entries.isEmpty else {
             reign.failures = 0
             // The line is empty: whoever waits all the same is not in the queue.
+            reign.requeued = []
             try await requeue(through: .max, longerThan: line.configuration.intakeGrace, &reign)
             return try await rewindIfLost(&reign)
         }
@@ -131,11 +136,12 @@ struct PartitionOwner {
                 (reign.position, reign.served) = (through, max(reign.served, served))
                 decided += verdicts.count
                 line.observer.decided(verdicts, in: partition)
-                try await bury(verdicts)
+                await bury(verdicts)
             }
         }
         reign.failures = 0
         reign.requeued.subtract(entries.map(\.request))
+        if reign.position >= reign.requeuedThrough { reign.requeued = [] }
         await finish(entries, decided: decided, took: .now - start, &reign)
         if .now - reign.sweptAt > line.configuration.intakeGrace {
             // The line has gone past their numbers: they are not in the queue.
@@ -178,12 +184,27 @@ struct PartitionOwner {
                 case .superseded: return .superseded
                 case .overdue(let buckets):
                     isFinal = true
-                    line.observer.expired(try await store.expire(buckets, limit: Self.sweepBatch).count)
+                    try await expire(buckets)
                 }
             } catch {
-                return .split(try Self.afterFailure(batch, error, line.observer))
+                let next = try Self.afterFailure(batch, error, line.observer)
+                // What fails for a moment is not taken for a request that cannot be decided.
+                guard
+                    await RetryDelay(shortest: .milliseconds(5), longest: .milliseconds(100)).wait(
+                        after: batch.failures + 1)
+                else { throw StoreError(.cancelled, "The task was cancelled before the batch was tried again.") }
+                return .split(next)
             }
         }
+    }
+
+    /// All that is overdue there: nobody is refused for units that are only not given back yet.
+    private func expire(_ buckets: [Bucket]) async throws(StoreError) {
+        var count: Int
+        repeat {
+            count = try await store.expire(buckets, limit: Self.sweepBatch).count
+            line.observer.expired(count)
+        } while count == Self.sweepBatch
     }
 
     private static let sweepBatch = 1_000
@@ -197,6 +218,8 @@ struct PartitionOwner {
         batch.failures += 1
         guard batch.failures >= maximumFailures else { return [batch] }
         guard batch.turns.count > 1 else {
+            // Not even that it fails can be written down: then it is not the request's fault.
+            guard batch.turns.allSatisfy({ $0.turn.treatment == .decide }) else { throw error }
             batch.turns = batch.turns.map { ($0.position, QueueBatch.Turn($0.turn.request, .fail)) }
             return [batch]
         }
@@ -204,9 +227,14 @@ struct PartitionOwner {
         return [Batch(turns: Array(batch.turns[..<middle])), Batch(turns: Array(batch.turns[middle...]))]
     }
 
-    private func bury(_ verdicts: [BatchOutcome.Verdict]) async throws {
+    /// For operators. The store knows of it in any case: a line does not stand still for it.
+    private func bury(_ verdicts: [BatchOutcome.Verdict]) async {
         for verdict in verdicts where verdict.kind == .failed {
-            try await queue.bury(verdict.request, of: partition, reason: "It could not be decided; see the log.")
+            do throws(QueueError) {
+                try await queue.bury(verdict.request, of: partition, reason: "It could not be decided; see the log.")
+            } catch {
+                line.observer.trouble("A request that cannot be decided cannot be kept aside in the queue", error)
+            }
         }
     }
 
@@ -237,9 +265,11 @@ struct PartitionOwner {
         while !Task.isCancelled {
             let found = try await store.waiting(
                 in: partition, after: number, through: last, longerThan: age, limit: Self.requeueLimit)
-            let names = found.map(\.name).filter { reign.requeued.insert($0).inserted }
+            let names = found.map(\.name).filter { !reign.requeued.contains($0) }
             if !names.isEmpty {
                 try await queue.append(names, to: partition)
+                reign.requeued.formUnion(names)
+                reign.requeuedThrough = try await queue.lastPosition(of: partition) ?? .start
                 line.observer.requeued(names.count, partition)
             }
             guard found.count == Self.requeueLimit, let furthest = found.last?.number else { return }

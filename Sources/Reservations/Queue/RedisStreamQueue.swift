@@ -28,7 +28,8 @@ public final class RedisStreamQueue: ReservationQueue {
     private let reactor: Reactor
     private let client: RedisClient
     private let channels: QueueChannels
-    private let readers = Mutex<[Int: RedisClient]>([:])
+    /// `nil` when it was closed.
+    private let readers = Mutex<[Int: RedisClient]?>([:])
 
     /// Makes a queue. It connects with the first request; ``close()`` ends it.
     ///
@@ -74,10 +75,23 @@ public final class RedisStreamQueue: ReservationQueue {
         _ = try await pipeline(requests.map { RedisCommand("XADD", key, "*", "c", $0.caller, "k", $0.key) })
     }
 
-    /// See ``ReservationQueue/read(_:after:limit:wait:)``. On a connection of its own, for it blocks.
+    /// See ``ReservationQueue/read(_:after:limit:wait:)``. On a connection of its own, for it blocks. What somebody else has
+    /// written into the stream is passed over.
     public func read(
         _ partition: Int, after position: QueuePosition, limit: Int, wait: Duration
     ) async throws(QueueError) -> [QueueEntry] {
+        var position = position
+        while true {
+            let (last, entries) = try await readOnce(partition, after: position, limit: limit, wait: wait)
+            guard let last, entries.isEmpty else { return entries }
+            position = last
+        }
+    }
+
+    /// The entries of ours, and where the last of all stands that were read.
+    private func readOnce(
+        _ partition: Int, after position: QueuePosition, limit: Int, wait: Duration
+    ) async throws(QueueError) -> (last: QueuePosition?, [QueueEntry]) {
         let wait = min(max(wait, .milliseconds(1)), .seconds(60))
         let command = RedisCommand(
             "XREAD", "COUNT", "\(min(max(limit, 1), Self.maximumRead))", "BLOCK", "\(Int64(wait / .milliseconds(1)))",
@@ -88,32 +102,33 @@ public final class RedisStreamQueue: ReservationQueue {
         } catch {
             throw QueueError(error)
         }
-        if reply.isNull { return [] }
+        if reply.isNull { return (nil, []) }
         if let error = reply.serverError { throw QueueError(error) }
         guard let streams = reply.array, streams.count == 1, let stream = streams[0].array, stream.count == 2,
             let entries = stream[1].array
         else { throw .nonsense }
-        var found: [QueueEntry] = []
-        for entry in entries { found.append(try Self.entry(entry)) }
-        return found
+        guard let last = entries.last?.array?.first?.string.flatMap(QueuePosition.init) else { throw .nonsense }
+        return (last, entries.compactMap(Self.entry))
     }
 
     /// More than that would not fit into the limits of a reply.
     private static let maximumRead = 500
 
-    private static func entry(_ value: RedisValue) throws(QueueError) -> QueueEntry {
+    private static func entry(_ value: RedisValue) -> QueueEntry? {
         guard let parts = value.array, parts.count == 2, let position = parts[0].string.flatMap(QueuePosition.init),
-            let fields = parts[1].array, fields.count >= 4, let caller = fields[1].string, let key = fields[3].string
-        else { throw .nonsense }
+            let fields = parts[1].array, fields.count >= 4, fields[0].string == "c", let caller = fields[1].string,
+            fields[2].string == "k", let key = fields[3].string
+        else { return nil }
         return QueueEntry(position: position, request: RequestName(caller: caller, key: key))
     }
 
+    /// Made under the lock: whoever closes the queue finds all there are.
     private func reader(of partition: Int) throws(RedisError) -> RedisClient {
-        if let known = readers.withLock({ $0[partition] }) { return known }
-        let made = try RedisClient(url: url, configuration: Self.connection(configuration), reactor: reactor)
-        return readers.withLock { readers in
-            if let known = readers[partition] { return known }
-            readers[partition] = made
+        try readers.withLock { (readers) throws(RedisError) in
+            guard let all = readers else { throw RedisError(.closed, "The queue was closed.") }
+            if let known = all[partition] { return known }
+            let made = try RedisClient(url: url, configuration: Self.connection(configuration), reactor: reactor)
+            readers?[partition] = made
             return made
         }
     }
@@ -184,8 +199,16 @@ public final class RedisStreamQueue: ReservationQueue {
             command.append(now)
             command.append(Self.member(request))
         }
-        _ = try await pipeline([command, RedisCommand("PEXPIRE", presenceKey(partition), "172800000")])
+        // Those who were decided while they were touched would stay for ever. Nobody asks for longer ago than a day.
+        let forgotten = RedisCommand(
+            "ZREMRANGEBYSCORE", presenceKey(partition), "-inf", "(\(now - Self.presenceKept)")
+        _ = try await pipeline([
+            command, forgotten, RedisCommand("PEXPIRE", presenceKey(partition), "\(Self.presenceKept)"),
+        ])
     }
+
+    /// Two days, in milliseconds.
+    private static let presenceKept: Int64 = 172_800_000
 
     /// See ``ReservationQueue/silent(among:of:for:)``.
     public func silent(
@@ -241,8 +264,8 @@ public final class RedisStreamQueue: ReservationQueue {
     /// See ``ReservationQueue/close()``.
     public func close() async {
         let readers = readers.withLock { readers in
-            defer { readers = [:] }
-            return Array(readers.values)
+            defer { readers = nil }
+            return (readers ?? [:]).map(\.value)
         }
         for reader in readers { await reader.close(timeout: .zero) }
         await channels.close()

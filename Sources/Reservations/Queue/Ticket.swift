@@ -49,7 +49,7 @@ public struct Ticket: Sendable {
             if case .decided(let state) = item { return try await result(of: state).get() }
         }
         if Task.isCancelled {
-            throw ReservationError(.cancelled, "The task was cancelled while it waited for its turn.")
+            throw .stoppedWaiting
         }
         throw ReservationError(
             .closed, "The waiting line was shut down in this process; the request stays in its line.")

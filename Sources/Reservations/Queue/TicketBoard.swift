@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// Nobody waits on a store: the owner of a line announces how far it is served, and those whose number has come are looked up
 /// together.
-final class TicketBoard: Sendable {
+package final class TicketBoard: Sendable {
     typealias Observer = AsyncStream<TicketNews>.Continuation
 
     fileprivate struct Slot {
@@ -25,50 +25,65 @@ final class TicketBoard: Sendable {
     fileprivate struct Line {
         var slots: [RequestName: Slot] = [:]
         var turns = Heap<Turn>()
-        /// Their number has come, and nothing was decided when last looked at.
+        /// To be looked up: their number has come, or it is not known whether it has.
         var late: Set<RequestName> = []
+        var lookedAt: ContinuousClock.Instant?
         var served: Int64 = 0
         var rate = ServiceRate()
+        var noted: (served: Int64, decided: Int) = (0, 0)
         var heardAt: ContinuousClock.Instant?
         var toldAt: ContinuousClock.Instant?
         var told: Int64 = -1
     }
 
+    private enum Phase {
+        case new, open, closed
+    }
+
     private struct State {
         var lines: [Line]
         var lastObserver: UInt64 = 0
-        var isOpen = false
+        var phase = Phase.new
+        /// One for each line: something is to be looked at.
+        var signallers: [AsyncStream<Void>.Continuation] = []
     }
 
     private let state: Mutex<State>
-    /// One for each line: something is to be looked at.
-    let signals: [AsyncStream<Void>]
-    private let signallers: [AsyncStream<Void>.Continuation]
 
     init(partitions: Int) {
         state = Mutex(State(lines: Array(repeating: Line(), count: partitions)))
-        let pairs = (0..<partitions).map { _ in
-            AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        }
-        signals = pairs.map(\.stream)
-        signallers = pairs.map(\.continuation)
     }
 
     // MARK: Waiting
 
     /// Whether somebody serves those who wait here.
-    var isOpen: Bool { state.withLock { $0.isOpen } }
+    package var isOpen: Bool { state.withLock { $0.phase == .open } }
 
-    func open() {
-        state.withLock { $0.isOpen = true }
+    /// Whether somebody did once, and does not any more.
+    var isClosed: Bool { state.withLock { $0.phase == .closed } }
+
+    /// - Returns: for each line, a sign that something is to be looked at; `nil` when it is open already.
+    func open() -> [AsyncStream<Void>]? {
+        state.withLock { state in
+            guard state.phase != .open else { return nil }
+            let pairs = state.lines.map { _ in
+                AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+            }
+            state.phase = .open
+            state.signallers = pairs.map(\.continuation)
+            return pairs.map(\.stream)
+        }
     }
 
     /// Ends it for all who wait: nothing is decided any more in this process.
     func close() {
         let observers = state.withLock { state in
-            state.isOpen = false
+            state.phase = .closed
             let observers = state.lines.flatMap { $0.slots.values.flatMap(\.observers.values) }
-            for index in state.lines.indices { (state.lines[index].slots, state.lines[index].late) = ([:], []) }
+            for index in state.lines.indices {
+                (state.lines[index].slots, state.lines[index].late) = ([:], [])
+                state.lines[index].turns = Heap()
+            }
             return observers
         }
         for observer in observers { observer.finish() }
@@ -80,7 +95,7 @@ final class TicketBoard: Sendable {
     func observe(_ name: RequestName, partition: Int, number: Int64, isNew: Bool) -> AsyncStream<TicketNews> {
         let (stream, observer) = AsyncStream.makeStream(of: TicketNews.self, bufferingPolicy: .bufferingNewest(1))
         let (id, isLate) = state.withLock { state -> (UInt64?, Bool) in
-            guard state.isOpen else { return (nil, false) }
+            guard state.phase == .open else { return (nil, false) }
             state.lastObserver += 1
             state.lines[partition].add(observer, state.lastObserver, to: name, number: number)
             observer.yield(.standing(state.lines[partition].standing(of: number)))
@@ -102,8 +117,13 @@ final class TicketBoard: Sendable {
         state.withLock { $0.lines[partition].remove(id, from: name) }
     }
 
+    /// How many wait for it.
+    package func observers(of name: RequestName) -> Int {
+        state.withLock { $0.lines.reduce(0) { $0 + ($1.slots[name]?.observers.count ?? 0) } }
+    }
+
     /// Somebody waits for these.
-    func present(in partition: Int) -> [RequestName] {
+    package func present(in partition: Int) -> [RequestName] {
         state.withLock { Array($0.lines[partition].slots.keys) }
     }
 
@@ -120,7 +140,11 @@ final class TicketBoard: Sendable {
     func note(_ progress: QueueProgress, of partition: Int) {
         state.withLock { state in
             state.lines[partition].served = max(state.lines[partition].served, progress.served)
-            state.lines[partition].rate.note(decided: progress.decided, took: progress.took)
+            // The owner notes it at once, and hears it from the queue like everybody.
+            if (progress.served, progress.decided) != state.lines[partition].noted {
+                state.lines[partition].noted = (progress.served, progress.decided)
+                state.lines[partition].rate.note(decided: progress.decided, took: progress.took)
+            }
             state.lines[partition].heardAt = .now
         }
         signal(partition)
@@ -141,7 +165,10 @@ final class TicketBoard: Sendable {
     }
 
     func signal(_ partition: Int) {
-        signallers[partition].yield()
+        let signaller = state.withLock {
+            $0.signallers.indices.contains(partition) ? $0.signallers[partition] : nil
+        }
+        signaller?.yield()
     }
 
     /// The lines in which somebody waits and of which nothing was heard for so long.
@@ -160,6 +187,11 @@ final class TicketBoard: Sendable {
     /// Takes out those whose number has come: to be looked up.
     func due(in partition: Int) -> [RequestName] {
         state.withLock { $0.lines[partition].due() }
+    }
+
+    /// It waits, with this number: when that comes, it is looked up again.
+    func stillWaits(_ name: RequestName, in partition: Int, number: Int64) {
+        state.withLock { $0.lines[partition].stillWaits(name, number: number) }
     }
 
     /// Tells those who wait for it.
@@ -206,12 +238,29 @@ extension TicketBoard.Line {
         late.remove(name)
     }
 
+    /// Few of them: all. Many are those whose place the queue has lost: all of them once in a second, or each batch would cost
+    /// as much as all who wait.
     fileprivate mutating func due() -> [RequestName] {
+        let now = ContinuousClock.now
+        let all = late.count <= Self.few || lookedAt.map { now - $0 >= .seconds(1) } ?? true
+        if all { lookedAt = now }
+        var found = all ? Array(late) : []
         while let turn = turns.min, turn.number <= served {
             turns.removeMin()
-            if slots[turn.name]?.number == turn.number { late.insert(turn.name) }
+            if slots[turn.name]?.number == turn.number, late.insert(turn.name).inserted { found.append(turn.name) }
         }
-        return Array(late)
+        return found
+    }
+
+    private static let few = 500
+
+    fileprivate mutating func stillWaits(_ name: RequestName, number: Int64) {
+        guard let slot = slots[name] else { return }
+        if slot.number != number {
+            slots[name] = TicketBoard.Slot(number: number, observers: slot.observers)
+            turns.insert(TicketBoard.Turn(number: number, name: name))
+        }
+        if number > served { late.remove(name) }
     }
 
     fileprivate func standing(of number: Int64) -> QueueStanding {
@@ -221,7 +270,7 @@ extension TicketBoard.Line {
 }
 
 /// What there is to tell about a request in a line.
-enum TicketNews: Sendable {
+package enum TicketNews: Sendable {
     case standing(QueueStanding)
     case decided(QueuedRequest.State)
 }

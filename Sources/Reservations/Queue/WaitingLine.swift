@@ -21,7 +21,7 @@ public final class WaitingLine: Service, Sendable {
     let locks: RedisLocks
     let configuration: Configuration
     let observer: QueueObserver
-    let board: TicketBoard
+    package let board: TicketBoard
     let intakes: [Intake]
 
     /// Makes the lines. Nothing moves before ``run()``.
@@ -57,13 +57,15 @@ public final class WaitingLine: Service, Sendable {
     ///   that is away does not end it.
     public func run() async throws {
         board.note(served: try await prepared())
-        board.open()
+        guard let signals = board.open() else {
+            throw ReservationError(.misconfigured, "The waiting line runs already: add it to one service group, once.")
+        }
         defer { board.close() }
         await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
                 for partition in 0..<self.configuration.partitions {
                     group.addTask { await self.listen(to: partition) }
-                    group.addTask { await self.lookUp(in: partition) }
+                    group.addTask { await self.lookUp(in: partition, at: signals[partition]) }
                     if self.configuration.ownsPartitions {
                         group.addTask { await PartitionOwner(partition, of: self).run() }
                     }
@@ -98,8 +100,8 @@ public final class WaitingLine: Service, Sendable {
     }
 
     /// Looks up those whose number has come.
-    private func lookUp(in partition: Int) async {
-        for await _ in board.signals[partition] {
+    private func lookUp(in partition: Int, at signals: AsyncStream<Void>) async {
+        for await _ in signals {
             let due = board.due(in: partition)
             for start in stride(from: 0, to: due.count, by: Self.lookUpLimit) {
                 await lookUp(Array(due[start..<min(start + Self.lookUpLimit, due.count)]), in: partition)
@@ -110,9 +112,13 @@ public final class WaitingLine: Service, Sendable {
 
     private func lookUp(_ names: [RequestName], in partition: Int) async {
         do throws(StoreError) {
-            for (name, request) in zip(names, try await store.requests(names)) where request?.state != .waiting {
-                // One that nobody knows any more was forgotten with its answer.
-                board.settle(name, in: partition, .decided(request?.state ?? .withdrawn))
+            for (name, request) in zip(names, try await store.requests(names)) {
+                if let request, request.state == .waiting {
+                    board.stillWaits(name, in: partition, number: request.number)
+                } else {
+                    // One that nobody knows any more was forgotten with its answer.
+                    board.settle(name, in: partition, .decided(request?.state ?? .withdrawn))
+                }
             }
         } catch {
             observer.trouble("Requests cannot be looked up", error)
@@ -190,6 +196,7 @@ public final class WaitingLine: Service, Sendable {
 
     /// Writes a request down. Whoever waits for it in this process hears of it by the stream.
     func enter(_ claim: Claim) async throws(StoreError) -> (partition: Int, IntakeOutcome, AsyncStream<TicketNews>?) {
+        if board.isClosed { throw StoreError(.closed, "The waiting line was shut down in this process.", attempts: 0) }
         guard board.isOpen else {
             throw StoreError(
                 .misconfigured, "The waiting line does not run in this process: add it to the service group.")

@@ -43,10 +43,16 @@ extension ReservationService {
     @discardableResult
     public func withdraw(_ key: String, for holder: String) async throws(ReservationError) -> Reservation? {
         try check(holder: holder, key: key)
-        let store = waitingLines.first?.store
+        let lines = waitingLines
         let name = RequestName(caller: holder, key: key)
-        let found = try await asking("withdraw") { () async throws(StoreError) in try await store?.withdraw(name) }
+        let found = try await asking("withdraw") { () async throws(StoreError) in
+            try await lines.first?.store.withdraw(name)
+        }
         guard let found else { throw .notFound(attempts: 1) }
+        // Whoever waits for it in this process need not wait for its number to come.
+        for line in lines where line.hasPartition(found.partition) {
+            line.board.settle(name, in: found.partition, .decided(found.state))
+        }
         if case .withdrawn = found.state { return nil }
         return try await reservation(from: found.state)
     }
@@ -56,27 +62,79 @@ extension ReservationService {
     /// Waits for its turn. Whoever stops waiting gives up his place.
     func reserveInLine(_ claim: Claim, _ line: WaitingLine) async throws(ReservationError) -> Reservation {
         let start = ContinuousClock.now
-        let entered = try await enter(claim.keyed, line)
-        switch entered.submission {
-        case .reserved(let reservation): return reservation
-        case .queued(let ticket):
-            guard let news = entered.news else { return try await ticket.reservation() }
-            return try await wait(on: news, ticket, since: start)
+        let strategy = Strategy.queued(line)
+        do throws(ReservationError) {
+            let entered = try await enter(claim.keyed, line)
+            switch entered.submission {
+            case .reserved(let reservation):
+                observer.replayed("reserve", by: strategy, since: start)
+                return reservation
+            case .queued(let ticket):
+                let reservation = try await wait(on: entered.news, ticket)
+                observer.reserved(reservation, by: strategy, attempts: 1, since: start)
+                return reservation
+            }
+        } catch {
+            observer.refused("reserve", error, by: strategy, since: start)
+            throw error
         }
     }
 
     private func wait(
-        on news: AsyncStream<TicketNews>, _ ticket: Ticket, since start: ContinuousClock.Instant
+        on news: AsyncStream<TicketNews>?, _ ticket: Ticket
     ) async throws(ReservationError) -> Reservation {
         do throws(ReservationError) {
-            return try await ticket.decision(on: news)
+            guard let news else { return try await ticket.reservation() }
+            return try await decision(on: news, ticket)
         } catch {
-            if error.code == .cancelled {
+            // Unless he asked twice, and still waits for the other answer.
+            if error.code == .cancelled, ticket.line.board.observers(of: ticket.name) == 0 {
                 // In a task of its own: this one is cancelled. Best effort; the ticket's turn passes in any case.
                 Task { _ = try? await ticket.withdraw() }
             }
-            observer.refused("reserve", error, by: .queued(ticket.line), since: start)
             throw error
+        }
+    }
+
+    /// At most for as long as the line's ``WaitingLine/Configuration/maximumWait``.
+    private func decision(
+        on news: AsyncStream<TicketNews>, _ ticket: Ticket
+    ) async throws(ReservationError) -> Reservation {
+        let limit = ticket.line.configuration.maximumWait
+        let decision = await withTaskGroup(of: Result<Reservation, ReservationError>?.self) { group in
+            group.addTask {
+                do throws(ReservationError) {
+                    return .success(try await ticket.decision(on: news))
+                } catch {
+                    return .failure(error)
+                }
+            }
+            group.addTask {
+                do {
+                    try await Task.sleep(for: limit)
+                    return nil
+                } catch {
+                    return .failure(.stoppedWaiting)
+                }
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? nil
+        }
+        if let decision { return try decision.get() }
+        if let reservation = try await withdrawLate(ticket) { return reservation }
+        throw .busy(attempts: 1, strategy: QueuedStrategy.name)
+    }
+
+    private func withdrawLate(_ ticket: Ticket) async throws(ReservationError) -> Reservation? {
+        // Somebody else waits for it still.
+        if ticket.line.board.observers(of: ticket.name) > 0 { return nil }
+        do throws(ReservationError) {
+            return try await ticket.withdraw()
+        } catch {
+            guard error.code == .unavailable || error.code.name == "busy" else { throw error }
+            throw ReservationError(
+                .outcomeUnknown, "The request waits for too long, and could not be taken out of its line.",
+                retryAfter: RetryAdvice.busy(attempts: 1))
         }
     }
 

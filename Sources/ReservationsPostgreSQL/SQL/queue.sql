@@ -22,7 +22,18 @@ CREATE INDEX request_in_line ON request (partition, number) WHERE state = 'queue
 
 CREATE INDEX request_in_line_of ON request (caller) WHERE state = 'queued';
 
--- The partitions, made if there are none: for each, the greatest number that had its turn.
+-- Up to which number all have had their turn, or have left. Nobody waits: up to the last.
+CREATE FUNCTION line_served(p_partition int) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT greatest(q.served, coalesce(
+        -- From where the line stands: the index is full of those that were decided a moment ago.
+        (SELECT r.number - 1 FROM request r
+            WHERE r.state = 'queued' AND r.partition = p_partition AND r.number > q.served
+            ORDER BY r.number LIMIT 1),
+        i.accepted))
+    FROM queue_partition q JOIN queue_intake i ON i.partition = q.partition WHERE q.partition = p_partition
+$$;
+
+-- The partitions, made if there are none: for each, up to which number all have had their turn, or have left.
 CREATE FUNCTION prepare_partitions(p_count int) RETURNS bigint[] LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM queue_partition) THEN
@@ -32,7 +43,7 @@ BEGIN
             INSERT INTO queue_intake (partition) SELECT generate_series(0, p_count - 1);
         END IF;
     END IF;
-    RETURN ARRAY(SELECT served FROM queue_partition ORDER BY partition);
+    RETURN ARRAY(SELECT line_served(q.partition) FROM queue_partition q ORDER BY q.partition);
 END
 $$;
 
@@ -47,17 +58,15 @@ DECLARE
     v_served bigint;
     v_first bigint;
 BEGIN
-    SELECT q.served INTO v_served FROM queue_partition q WHERE q.partition = p_partition;
     -- Numbers are given in the order of commits: whoever comes next waits here.
-    UPDATE queue_intake q SET accepted = q.accepted + cardinality(p_callers) WHERE q.partition = p_partition
-    RETURNING q.accepted - cardinality(p_callers) INTO v_first;
+    SELECT q.accepted INTO v_first FROM queue_intake q WHERE q.partition = p_partition FOR NO KEY UPDATE;
     IF v_first IS NULL THEN
         RAISE EXCEPTION 'there is no partition %: prepare the partitions first', p_partition USING ERRCODE = 'RS002';
     END IF;
+    v_served := line_served(p_partition);
     RETURN QUERY
     WITH asked AS (
-        SELECT t.*, v_first + t.place AS number
-        FROM unnest(p_callers, p_keys, p_operations, p_fingerprints, p_claims) WITH ORDINALITY
+        SELECT t.* FROM unnest(p_callers, p_keys, p_operations, p_fingerprints, p_claims) WITH ORDINALITY
             AS t(caller, key, operation, fingerprint, claim, place)
     ), known AS MATERIALIZED (
         SELECT a.place, r.*, r.operation = a.operation AND r.fingerprint = a.fingerprint AS is_same
@@ -70,14 +79,16 @@ BEGIN
         SELECT c.caller, (SELECT count(*) FROM request r WHERE r.caller = c.caller AND r.state = 'queued') AS waiting
         FROM (SELECT DISTINCT f.caller FROM fresh f) c
     ), judged AS (
-        SELECT f.*, o.waiting + row_number() OVER (PARTITION BY f.caller ORDER BY f.place) - 1 AS own_waiting,
-            v_first - v_served + row_number() OVER (ORDER BY f.place) - 1 AS ahead
+        SELECT f.*, o.waiting + row_number() OVER (PARTITION BY f.caller ORDER BY f.place) - 1 AS own_waiting
         FROM fresh f JOIN own o ON o.caller = f.caller
+    ), counted AS MATERIALIZED (
+        SELECT j.*, v_first + row_number() OVER (ORDER BY j.place) AS number
+        FROM judged j WHERE j.own_waiting < p_per_caller
     ), written AS (
         INSERT INTO request AS r (caller, key, operation, fingerprint, state, partition, number, claim, queued_at)
         SELECT j.caller, j.key, j.operation, j.fingerprint, 'queued', p_partition, j.number, j.claim, clock_timestamp()
-        FROM judged j
-        WHERE j.own_waiting < p_per_caller AND j.ahead < p_waiting
+        FROM counted j
+        WHERE j.number <= v_served + p_waiting
         ORDER BY j.caller, j.key
         ON CONFLICT (caller, key) DO UPDATE
         SET state = 'queued', partition = excluded.partition, number = excluded.number, claim = excluded.claim,
@@ -86,12 +97,16 @@ BEGIN
         WHERE r.state IN ('refused', 'withdrawn', 'skipped', 'failed') AND r.operation = excluded.operation
             AND r.fingerprint = excluded.fingerprint
         RETURNING r.caller, r.key, r.number
+    ), moved AS (
+        -- By what was written: who is refused has no number.
+        UPDATE queue_intake q SET accepted = (SELECT max(w.number) FROM written w)
+        WHERE q.partition = p_partition AND EXISTS (SELECT FROM written)
     )
     SELECT a.place,
         CASE
             WHEN w.number IS NOT NULL THEN 'waiting'
             WHEN j.place IS NOT NULL AND j.own_waiting >= p_per_caller THEN 'callerLimit'
-            WHEN j.place IS NOT NULL AND j.ahead >= p_waiting THEN 'full'
+            WHEN c.number > v_served + p_waiting THEN 'full'
             -- Written by somebody else between the look and the insertion.
             WHEN j.place IS NOT NULL THEN 'inProgress'
             WHEN NOT k.is_same THEN 'reused'
@@ -99,13 +114,14 @@ BEGIN
             ELSE 'decided'
         END,
         coalesce(
-            w.number, CASE WHEN j.own_waiting >= p_per_caller THEN j.own_waiting END, j.ahead,
+            w.number, CASE WHEN j.own_waiting >= p_per_caller THEN j.own_waiting END, c.number - 1 - v_served,
             CASE WHEN k.state = 'queued' THEN k.number END),
         k.answer,
         CASE WHEN k.state = 'done' AND k.reservation_id IS NOT NULL THEN reservation_json(k.reservation_id) END
     FROM asked a
     LEFT JOIN known k ON k.place = a.place
     LEFT JOIN judged j ON j.place = a.place
+    LEFT JOIN counted c ON c.place = a.place
     LEFT JOIN written w ON w.caller = a.caller AND w.key = a.key
     ORDER BY a.place;
 END

@@ -45,10 +45,72 @@ struct QueueRig: Sendable {
     }
 }
 
+extension QueueRig {
+    /// Another process on the same store, queue and lock server.
+    static func with<Result: Sendable>(
+        _ store: any QueueingReservationStore, _ queue: any ReservationQueue, _ server: RedisTestServer,
+        ttl: Duration = .seconds(2), _ configure: (inout WaitingLine.Configuration) -> Void = { _ in },
+        _ body: @escaping @Sendable (QueueRig) async throws -> Result
+    ) async throws -> Result {
+        let locks = try RedisLocks(.node(server.url))
+        let rig = try QueueRig(store: store, queue: queue, locks: locks) {
+            $0.ownerTTL = ttl
+            configure(&$0)
+        }
+        do {
+            let result = try await rig.running(body)
+            await locks.shutdown()
+            return result
+        } catch {
+            await locks.shutdown()
+            throw error
+        }
+    }
+
+    /// Who asks for a shirt, and is put into the line.
+    func submit(_ holder: String, key: String = "k", _ item: String = "shirt") async throws -> Ticket {
+        switch try await service.submit([Line(.counted(item))], for: holder, key: key) {
+        case .queued(let ticket): return ticket
+        case .reserved: throw TestSupportError("\(holder) was not put into a line.")
+        }
+    }
+
+    /// Asks, and waits for what comes of it.
+    func outcome(of holder: String) async throws -> String {
+        await (try await submit(holder)).outcome()
+    }
+
+    /// All of them, one after the other.
+    func submit(_ count: Int) async throws -> [Ticket] {
+        var tickets: [Ticket] = []
+        for buyer in 0..<count { tickets.append(try await submit("buyer-\(buyer)")) }
+        return tickets
+    }
+
+    /// In the order of the tickets: what each has come to.
+    static func outcomes(_ tickets: [Ticket]) async -> [String] {
+        await withTaskGroup(of: (Int, String).self) { group in
+            for (index, ticket) in tickets.enumerated() { group.addTask { (index, await ticket.outcome()) } }
+            return await group.reduce(into: Array(repeating: "", count: tickets.count)) { $0[$1.0] = $1.1 }
+        }
+    }
+}
+
+extension Ticket {
+    /// The state of the reservation, or why there is none.
+    func outcome() async -> String {
+        do throws(ReservationError) {
+            return try await reservation().state.rawValue
+        } catch {
+            return error.code.name
+        }
+    }
+}
+
 /// A rig in memory, whose locks are those of a real client on an in-memory node with the system's clock.
 func withQueueRig<Result: Sendable>(
-    store: InMemoryReservationStore = InMemoryReservationStore(),
-    queue: InMemoryReservationQueue = InMemoryReservationQueue(),
+    store: any QueueingReservationStore = InMemoryReservationStore(),
+    queue: any ReservationQueue = InMemoryReservationQueue(),
     _ configure: (inout WaitingLine.Configuration) -> Void = { _ in },
     _ body: @escaping @Sendable (QueueRig, RedisTestServer) async throws -> Result
 ) async throws -> Result {

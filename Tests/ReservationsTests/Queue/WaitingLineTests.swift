@@ -1,3 +1,5 @@
+import Metrics
+import MetricsTestKit
 import RedisLocks
 import ReservationStoreConformance
 import Reservations
@@ -43,6 +45,25 @@ struct WaitingLineTests {
             let state = try await rig.store.states(of: [.counted("shirt")])
             #expect(state.map(\.held) == [100])
             #expect(try await rig.store.audit(grace: .seconds(5)).isClean)
+        }
+    }
+
+    @Test("Outcomes are counted as with every strategy")
+    func counting() async throws {
+        let metrics = TestMetrics()
+        try await withMetricsFactory(metrics) {
+            try await withQueueRig { rig, _ in
+                try await rig.store.stock(.counted("shirt"), 1)
+                for buyer in ["ann", "ann", "bob"] {
+                    _ = try? await rig.service.reserve([Line(.counted("shirt"))], for: buyer, key: "k")
+                }
+            }
+        }
+        for outcome in ["held", "replayed", "out-of-stock"] {
+            let counter = try metrics.expectCounter(
+                "reservations_outcomes_total",
+                [("operation", "reserve"), ("outcome", outcome), ("strategy", "queued")])
+            #expect(counter.totalValue == 1, "\(outcome)")
         }
     }
 

@@ -7,8 +7,10 @@ import Testing
 
 @Suite("Tickets of a waiting line", .timeLimit(.minutes(2)))
 struct TicketTests {
-    @Test("Who leaves the line while he waits for his ticket elsewhere is told, although nobody comes after him")
-    func withdrawnWhileWaiting() async throws {
+    @Test(
+        "Who is taken out of the line while he waits is told, although nobody comes after him",
+        arguments: [true, false])
+    func withdrawnWhileWaiting(isHere: Bool) async throws {
         let gate = Gate()
         let store = ProbedQueueStore(InMemoryReservationStore()) { _ in
             await gate.wait()
@@ -16,17 +18,18 @@ struct TicketTests {
         }
         try await withQueueRig(store: store) { rig, _ in
             try await rig.store.stock(.counted("shirt"), 1)
-            let ticket = try await rig.submit("ann")
-            var updates = ticket.updates.makeAsyncIterator()
-            guard case .waiting? = await updates.next() else { return #expect(Bool(false), "It waits.") }
-            #expect(try await ticket.withdraw() == nil)
-            gate.open()
-            while let update = await updates.next() {
-                guard case .decided(.failure(let error)) = update else { continue }
-                #expect(error.code == .withdrawn)
+            let waiting = Task { try await rig.service.reserve([Line(.counted("shirt"))], for: "ann", key: "k") }
+            let name = RequestName(caller: "ann", key: "k")
+            try await waitUntil("Ann waits") { rig.line.board.observers(of: name) == 1 }
+            // In another process, of which this one hears nothing.
+            if isHere {
+                _ = try await rig.service.withdraw("k", for: "ann")
+            } else {
+                _ = try await store.withdraw(name)
             }
-            #expect(await ticket.outcome() == "withdrawn")
-            #expect(try await ticket.withdraw() == nil)
+            gate.open()
+            await #expect { try await waiting.value } throws: { ($0 as? ReservationError)?.code == .withdrawn }
+            #expect(try await rig.service.withdraw("k", for: "ann") == nil)
         }
     }
 

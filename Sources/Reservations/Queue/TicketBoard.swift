@@ -29,6 +29,8 @@ package final class TicketBoard: Sendable {
         var late: Set<RequestName> = []
         var lookedAt: ContinuousClock.Instant?
         var served: Int64 = 0
+        /// The greatest number that anybody has waited for here.
+        var greatest: Int64 = 0
         var rate = ServiceRate()
         var noted: (served: Int64, decided: Int) = (0, 0)
         var heardAt: ContinuousClock.Instant?
@@ -137,13 +139,19 @@ package final class TicketBoard: Sendable {
         state.withLock { $0.lines[partition].rate.serviceTime }
     }
 
+    /// So many in a batch, or behind it, are a line.
+    private static let load = 8
+
     func note(_ progress: QueueProgress, of partition: Int) {
         state.withLock { state in
             state.lines[partition].served = max(state.lines[partition].served, progress.served)
             // The owner notes it at once, and hears it from the queue like everybody.
             if (progress.served, progress.decided) != state.lines[partition].noted {
                 state.lines[partition].noted = (progress.served, progress.decided)
-                state.lines[partition].rate.note(decided: progress.decided, took: progress.took)
+                let behind = state.lines[partition].greatest - progress.served
+                state.lines[partition].rate.note(
+                    decided: progress.decided, took: progress.took,
+                    isLoaded: progress.decided >= Self.load || behind >= Self.load)
             }
             state.lines[partition].heardAt = .now
         }
@@ -229,6 +237,7 @@ extension TicketBoard.Line {
             turns.insert(TicketBoard.Turn(number: number, name: name))
         }
         slots[name]?.observers[id] = observer
+        greatest = max(greatest, number)
     }
 
     fileprivate mutating func remove(_ id: UInt64, from name: RequestName) {

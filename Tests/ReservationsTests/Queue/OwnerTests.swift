@@ -13,16 +13,19 @@ struct OwnerTests {
         let queue = InMemoryReservationQueue()
         let gate = Gate()
         let outcomes = Mutex<[BatchOutcome]>([])
+        let hasBegun = Mutex(false)
         let slow = ProbedQueueStore(
             memory,
             onDecide: { _ in
+                hasBegun.withLock { $0 = true }
                 await gate.wait()
                 return nil
             }, onDecided: { outcome in outcomes.withLock { $0.append(outcome) } })
         try await withQueueRig(store: slow, queue: queue, { $0.ownerTTL = .milliseconds(500) }) { first, server in
             try await memory.stock(.counted("shirt"), 2)
             let tickets = try await first.submit(3)
-            // The first is in the middle of its batch, and its lock is gone.
+            try await waitUntil("the first is in the middle of its batch") { hasBegun.withLock { $0 } }
+            // Its lock is gone.
             try server.command("FLUSHALL")
             try await QueueRig.with(memory, queue, server) { second in
                 let found = try await second.submit("buyer-0")

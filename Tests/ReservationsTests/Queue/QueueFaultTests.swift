@@ -115,6 +115,8 @@ struct QueueFaultTests {
                 order.withLock { $0 += verdicts.map(\.request.caller) }
             })
         try await withQueueRig(store: store, queue: queue, { $0.maximumBatch = 2 }) { rig, _ in
+            // Whatever goes wrong: nobody waits there for ever.
+            defer { gate.open() }
             try await rig.store.stock(.counted("shirt"), 5)
             let tickets = try await rig.submit(9)
             // The owner holds the first one or two in its hands; all others are gone.

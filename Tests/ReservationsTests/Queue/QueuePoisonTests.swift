@@ -37,6 +37,8 @@ struct QueuePoisonTests {
             return batch.turns.count > 3 ? StoreError(.busy, "Injected: out of time.") : nil
         }
         try await withQueueRig(store: store) { rig, _ in
+            // Whatever goes wrong: nobody waits there for ever.
+            defer { gate.open() }
             try await rig.store.stock(.counted("shirt"), 15)
             let tickets = try await rig.submit(20)
             gate.open()
@@ -67,6 +69,7 @@ struct QueuePoisonTests {
                 return claims.contains { $0.holder == "buyer-4" } ? StoreError(.failed, "Injected.") : nil
             })
         try await withQueueRig(store: store) { rig, _ in
+            defer { gate.open() }
             try await rig.store.stock(.counted("shirt"), 100)
             let outcomes = await withTaskGroup(of: (Int, String).self) { group in
                 for buyer in 0..<9 {

@@ -75,6 +75,15 @@ extension QueueRig {
         }
     }
 
+    /// Asks for what may have been decided before, in another process, and waits if it was not.
+    func reserved(_ holder: String, key: String = "k") async -> String {
+        do throws(ReservationError) {
+            return try await service.reserve([Line(.counted("shirt"))], for: holder, key: key).state.rawValue
+        } catch {
+            return error.code.name
+        }
+    }
+
     /// Asks, and waits for what comes of it.
     func outcome(of holder: String) async throws -> String {
         await (try await submit(holder)).outcome()

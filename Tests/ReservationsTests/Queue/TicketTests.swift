@@ -17,6 +17,8 @@ struct TicketTests {
             return nil
         }
         try await withQueueRig(store: store) { rig, _ in
+            // Whatever goes wrong: nobody waits there for ever.
+            defer { gate.open() }
             try await rig.store.stock(.counted("shirt"), 1)
             let waiting = Task { try await rig.service.reserve([Line(.counted("shirt"))], for: "ann", key: "k") }
             let name = RequestName(caller: "ann", key: "k")
@@ -51,6 +53,7 @@ struct TicketTests {
             return nil
         }
         try await withQueueRig(store: store) { rig, _ in
+            defer { gate.open() }
             try await rig.store.stock(.counted("shirt"), 1)
             let name = RequestName(caller: "ann", key: "k")
             let waiting = Task { try await rig.service.reserve([Line(.counted("shirt"))], for: "ann", key: "k") }
@@ -71,6 +74,7 @@ struct TicketTests {
             return nil
         }
         try await withQueueRig(store: store) { rig, _ in
+            defer { gate.open() }
             try await rig.store.stock(.counted("shirt"), 1)
             let ask = { @Sendable in
                 Task { try await rig.service.reserve([Line(.counted("shirt"))], for: "ann", key: "k") }
@@ -95,6 +99,7 @@ struct TicketTests {
             return nil
         }
         try await withQueueRig(store: store, { $0.maximumWait = .seconds(1) }) { rig, _ in
+            defer { gate.open() }
             try await rig.store.stock(.counted("shirt"), 1)
             await #expect {
                 try await rig.service.reserve([Line(.counted("shirt"))], for: "ann", key: "k")
@@ -114,6 +119,7 @@ struct TicketTests {
         }
         let count = 2_000
         try await withQueueRig(store: store, { $0.maximumBatch = 20 }) { rig, _ in
+            defer { gate.open() }
             try await rig.store.stock(.counted("shirt"), 10)
             let tickets = try await withThrowingTaskGroup(of: Ticket.self) { group in
                 for buyer in 0..<count { group.addTask { try await rig.submit("buyer-\(buyer)") } }

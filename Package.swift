@@ -72,7 +72,8 @@ let package = Package(
         .target(
             name: "Reservations",
             dependencies: [
-                "RedisLocks",
+                "Hiredis", "Reactor", "RedisLocks",
+                .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

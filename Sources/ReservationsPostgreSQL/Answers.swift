@@ -84,6 +84,10 @@ enum Answers {
         return shortages
     }
 
+    static func buckets(_ json: String?) throws(StoreError) -> [Bucket] {
+        try decode([BucketName].self, json).map(\.bucket)
+    }
+
     static func staleFence(_ json: String?) throws(StoreError) -> (Bucket, seen: Int64) {
         let answer = try decode(FenceAnswer.self, json)
         return (answer.bucket.bucket, answer.seen)
@@ -132,7 +136,7 @@ enum Answers {
     /// What goes after `LIMIT`: nothing is fewer than none.
     static func limit(_ count: Int) -> String { "\(max(count, 0))" }
 
-    private static func decode<Answer: Decodable>(_ type: Answer.Type, _ json: String?) throws(StoreError) -> Answer {
+    static func decode<Answer: Decodable>(_ type: Answer.Type, _ json: String?) throws(StoreError) -> Answer {
         guard let json, let answer = try? JSONDecoder().decode(type, from: Data(json.utf8)) else { throw .nonsense }
         return answer
     }

@@ -4,7 +4,8 @@ enum Migrations {
     private static let versions: [[[UInt8]]] = [
         [
             PackageResources.tables_sql, PackageResources.answers_sql, PackageResources.claim_sql,
-            PackageResources.resolve_sql, PackageResources.audit_sql,
+            PackageResources.resolve_sql, PackageResources.audit_sql, PackageResources.queue_sql,
+            PackageResources.decide_sql,
         ]
     ]
 

@@ -74,7 +74,7 @@ extension PostgreSQLReservationStore {
             """
             DELETE FROM request WHERE (caller, key) IN (
                 SELECT caller, key FROM request
-                WHERE created_at < now() - $1::bigint * interval '1 microsecond' AND state IN ('done', 'withdrawn')
+                WHERE created_at < now() - $1::bigint * interval '1 microsecond' AND state <> 'queued'
                 ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
             """, [Answers.micros(age), Answers.limit(limit)])
         return rows.affected

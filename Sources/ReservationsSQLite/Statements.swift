@@ -88,10 +88,13 @@ package enum SQL {
     static let insertRequest = """
         INSERT INTO request (caller, key, operation, fingerprint, state, reservation_id, bucket_id, created_at)
         VALUES (?, ?, ?, ?, 'done', ?, ?, ?)
+        ON CONFLICT (caller, key) DO UPDATE SET
+            state = 'done', reservation_id = excluded.reservation_id, bucket_id = excluded.bucket_id, claim = NULL,
+            answer = NULL, created_at = excluded.created_at
         """
     static let forget = """
         DELETE FROM request WHERE (caller, key) IN (
-            SELECT caller, key FROM request WHERE created_at < ? AND state = 'done' ORDER BY created_at LIMIT ?
+            SELECT caller, key FROM request WHERE created_at < ? AND state <> 'queued' ORDER BY created_at LIMIT ?
         )
         """
 

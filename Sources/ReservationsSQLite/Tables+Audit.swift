@@ -107,7 +107,7 @@ extension SQL {
         """
     static let auditRequests = """
         SELECT 1 FROM request q
-        WHERE q.state = 'done'
+        WHERE q.state = 'done' AND q.answer IS NULL
             AND NOT EXISTS (SELECT 1 FROM reservation r WHERE r.id = q.reservation_id)
             AND NOT EXISTS (SELECT 1 FROM bucket b WHERE b.id = q.bucket_id)
         LIMIT ?

@@ -23,6 +23,7 @@ extension Tables {
             guard let state = try first(SQL.bucketByID, [id], BucketState.init) else { throw Self.lost }
             return .drop(.replayed(state))
         case .reused, .reservation: return .drop(.key(.reused))
+        case .waiting: return .drop(.key(.inProgress))
         }
         let before = try row(of: change.bucket)
         let committed = (before?.state.held ?? 0) + (before?.state.sold ?? 0)
@@ -43,7 +44,9 @@ extension Tables {
     }
 
     /// The connection has the database's only write lock: what is read here is what will be written over.
-    func claim(_ claim: Claim, by rule: ClaimRule) throws -> Verdict<ClaimOutcome> {
+    ///
+    /// - Parameter takesTurn: whether the claim comes from its line, and not past it.
+    func claim(_ claim: Claim, by rule: ClaimRule, takesTurn: Bool = false) throws -> Verdict<ClaimOutcome> {
         if case .fenced(let token) = rule {
             // Before anything is read. A refusal takes it back with the transaction.
             for bucket in claim.cart.buckets {
@@ -51,7 +54,7 @@ extension Tables {
                     SQL.raiseFence, [token, bucket.item, bucket.label, bucket.night, bucket.kind.rawValue, token])
             }
         }
-        if let refusal = try refusal(of: claim, by: rule) { return .drop(refusal) }
+        if let refusal = try refusal(of: claim, by: rule, takesTurn: takesTurn) { return .drop(refusal) }
         let lines = try claim.cart.lines.map { line in
             guard let row = try row(of: line.bucket) else { throw Self.lost }
             return (id: row.id, line: line)
@@ -73,9 +76,10 @@ extension Tables {
     }
 
     /// Why the claim cannot be made, as far as this transaction sees; in the order of the contract. Reads only.
-    func refusal(of claim: Claim, by rule: ClaimRule) throws -> ClaimOutcome? {
+    func refusal(of claim: Claim, by rule: ClaimRule, takesTurn: Bool = false) throws -> ClaimOutcome? {
         switch try replay(of: claim.request) {
         case .isNew: break
+        case .waiting: if !takesTurn { return .key(.inProgress) }
         case .reservation(let id):
             guard let found = try reservation(id, holder: nil) else { throw Self.lost }
             return .replayed(found)

@@ -32,6 +32,7 @@ extension Tables {
             guard let found = try reservation(id, holder: nil) else { throw Self.lost }
             return .repeated(found)
         case .reused, .bucket: return .key(.reused)
+        case .waiting: return .key(.inProgress)
         }
     }
 

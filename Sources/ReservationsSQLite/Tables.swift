@@ -128,6 +128,8 @@ struct Tables {
 
     enum Replay {
         case isNew
+        /// It is in a line.
+        case waiting
         case reused
         case reservation(ReservationID)
         case bucket(Int64)
@@ -140,9 +142,10 @@ struct Tables {
                 caller: request.caller, key: request.key, operation: try row.decode(atIndex: 0),
                 fingerprint: try row.decode(atIndex: 1))
             guard known.isSameRequest(as: request) else { return .reused }
-            guard try row.decode(atIndex: 2) == "done" else { return .isNew }
+            if try row.decode(atIndex: 2) == "queued" { return .waiting }
             if let id = try row.decode(UUID?.self, atIndex: 3) { return .reservation(ReservationID(id)) }
-            return .bucket(try row.decode(atIndex: 4))
+            // What was refused in a line, or left it, had no effect.
+            return try row.decode(Int64?.self, atIndex: 4).map(Replay.bucket) ?? .isNew
         } ?? .isNew
     }
 

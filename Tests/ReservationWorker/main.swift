@@ -21,6 +21,11 @@ case "hostile-environment" where arguments.count == 2:
 case "torture-buyer":
     Parent.follow()
     try await Buyer(arguments.dropFirst()).run()
+case "line-owner":
+    Parent.follow()
+    try await LineOwner.run(arguments.dropFirst())
+case "line-steps":
+    exit(try await LineSteps.run(arguments.dropFirst()) ? 0 : 1)
 case "torture":
     exit(try await Torture.run(arguments.dropFirst()) ? 0 : 1)
 case "compare":
@@ -28,9 +33,11 @@ case "compare":
 default:
     say(
         """
-        usage: reservation-worker torture [--store postgresql|sqlite] [--seconds N] [--workers N] [--mutant fence|failing|forgetful]
+        usage: reservation-worker torture [--store postgresql|sqlite] [--line yes] [--seconds N] [--workers N]
+                   [--mutant fence|failing|forgetful]
+               reservation-worker line-steps [--store postgresql|sqlite]
                reservation-worker compare [--seconds N] [--pgbench PATH]
-               (and what tests start: open, hang, buy, hostile-environment, torture-buyer)
+               (and what tests start: line-owner, open, hang, buy, hostile-environment, torture-buyer)
         """)
     exit(64)
 }

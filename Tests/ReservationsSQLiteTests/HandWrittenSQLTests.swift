@@ -158,7 +158,10 @@ struct HandWrittenSQLTests {
         (.overdue, "UPDATE reservation SET expires_at = 1000 WHERE state = 'held'"),
         (
             .request,
-            "INSERT INTO request VALUES ('a', 'b', 'reserve', 'p', 'done', x'00112233445566778899aabbccddeeff', NULL, 1)"
+            """
+            INSERT INTO request (caller, key, operation, fingerprint, state, reservation_id, created_at)
+            VALUES ('a', 'b', 'reserve', 'p', 'done', x'00112233445566778899aabbccddeeff', 1)
+            """
         ),
     ]
 }

@@ -21,6 +21,23 @@ struct TortureTests {
         #expect(lines.last == "ok", "\(lines.joined(separator: "\n"))")
     }
 
+    @Test(
+        "Waiting lines in processes that are killed and stopped, Redis emptied and restarted: nothing oversold or lost",
+        arguments: ["postgresql", "sqlite"])
+    func lines(store: String) async throws {
+        let lines = try await torture("--store", store, "--line", "yes", "--seconds", "8")
+        #expect(lines.last == "ok", "\(lines.joined(separator: "\n"))")
+    }
+
+    @Test(
+        "An owner killed between every two steps: first come, first served, and nobody lost",
+        arguments: ["postgresql", "sqlite"])
+    func steps(store: String) async throws {
+        let worker = try WorkerProcess(["line-steps", "--store", store])
+        let lines = await worker.lines.reduce(into: []) { $0.append($1) }
+        #expect(lines.last == "ok", "\(lines.joined(separator: "\n"))")
+    }
+
     @Test("Rows that do not look at the token are caught: somebody wrote after one with a greater token")
     func withoutFence() async throws {
         let lines = try await torture("--store", "postgresql", "--seconds", "3", "--mutant", "fence")

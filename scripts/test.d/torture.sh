@@ -5,3 +5,4 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/../lib.sh"
 
 "$ROOT/scripts/torture" --seconds 120
 "$ROOT/scripts/torture-reservations" --seconds 60
+"$ROOT/scripts/torture-reservations" --line yes --seconds 60

@@ -46,6 +46,38 @@ extension ReservationError {
             korean: "'\(bucket)' 수량은 0개부터 \(bucket.maximumCapacity)개까지 가능합니다.", attempts: attempts)
     }
 
+    static func holdLimit(_ limit: Int?, _ current: Int, _ attempts: Int) -> ReservationError {
+        let limit = limit ?? current
+        return ReservationError(
+            .holdLimit(limit: limit, current: current),
+            "\(current) reservations of this holder are unconfirmed; at most \(limit) are allowed.", attempts: attempts)
+    }
+
+    static func queueFull(waiting: Int, serviceTime: Duration?) -> ReservationError {
+        let drain = (serviceTime ?? .milliseconds(10)) * min(waiting, 1_000_000)
+        return ReservationError(
+            .queueFull(waiting: waiting), "\(waiting) requests wait in this line already.",
+            retryAfter: RetryAdvice.jittered(min(max(.seconds(1), drain), .seconds(3_600))))
+    }
+
+    static func queueLimit(limit: Int, current: Int) -> ReservationError {
+        ReservationError(
+            .queueLimit(limit: limit, current: current),
+            "\(current) requests of this holder wait for their turn; at most \(limit) may.")
+    }
+
+    static var stoppedWaiting: ReservationError {
+        ReservationError(.cancelled, "The task was cancelled while it waited for its turn.")
+    }
+
+    static var withdrawn: ReservationError {
+        ReservationError(.withdrawn, "The request was taken out of its line before its turn came.")
+    }
+
+    static var turnMissed: ReservationError {
+        ReservationError(.turnMissed, "Nobody waited for the request when its turn came.")
+    }
+
     static func notFound(attempts: Int) -> ReservationError {
         ReservationError(.notFound, "There is no such reservation.", attempts: attempts)
     }

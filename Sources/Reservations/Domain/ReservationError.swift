@@ -44,6 +44,14 @@ public struct ReservationError: Error, Sendable {
         case idempotencyInProgress
         /// The holder has this many unconfirmed reservations, and may have no more.
         case holdLimit(limit: Int, current: Int)
+        /// So many wait in the line that this one would wait for too long.
+        case queueFull(waiting: Int)
+        /// The holder has this many requests in lines, and may have no more.
+        case queueLimit(limit: Int, current: Int)
+        /// The holder took the request out of its line.
+        case withdrawn
+        /// Nobody waited for the request when its turn came: it has to be sent again, and goes to the end of the line.
+        case turnMissed
         /// The capacity cannot fall below what is held and sold.
         case capacityBelowCommitments(Bucket, committed: Int)
         /// The request makes no sense: each flaw with a JSON pointer to its place.
@@ -149,7 +157,7 @@ public struct ReservationError: Error, Sendable {
     /// Whether the same request may succeed later without anybody changing anything.
     public var isRetryable: Bool {
         switch code {
-        case .busy, .unavailable, .outcomeUnknown, .idempotencyInProgress: true
+        case .busy, .unavailable, .outcomeUnknown, .idempotencyInProgress, .queueFull: true
         case .outOfStock(let shortfalls): shortfalls.allSatisfy(\.mayBecomeAvailable)
         default: false
         }
@@ -181,6 +189,10 @@ extension ReservationError.Code {
         case .idempotencyKeyReused: "idempotency-key-reused"
         case .idempotencyInProgress: "idempotency-in-progress"
         case .holdLimit: "hold-limit"
+        case .queueFull: "queue-full"
+        case .queueLimit: "queue-limit"
+        case .withdrawn: "withdrawn"
+        case .turnMissed: "turn-missed"
         case .capacityBelowCommitments: "capacity-below-commitments"
         case .invalidRequest: "invalid-request"
         case .cancelled: "cancelled"

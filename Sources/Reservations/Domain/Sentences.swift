@@ -63,6 +63,12 @@ enum EnglishSentences {
         case .holdLimit(let limit, let current):
             "You have \(current) unconfirmed reservation\(current == 1 ? "" : "s"), and can have \(limit) at most. Please "
                 + "confirm or cancel one first."
+        case .queueFull(let waiting):
+            "\(waiting) people are waiting before you, which is too long a line. Nothing was changed. Please try again\(after(error))."
+        case .queueLimit(let limit, let current):
+            "You are in line with \(current) request\(current == 1 ? "" : "s") already, and can be with \(limit) at most."
+        case .withdrawn: "You left the line before it was your turn. Nothing was reserved."
+        case .turnMissed: "It was your turn while you were away, so the next one was served. Please line up again."
         case .capacityBelowCommitments(let bucket, 0): "There are not that many of \(name(bucket)) to take away."
         case .capacityBelowCommitments(let bucket, let committed):
             "\(committed) of \(name(bucket)) are held or sold, so there cannot be fewer."
@@ -148,6 +154,12 @@ enum KoreanSentences {
         case .idempotencyInProgress: "요청을 처리하고 있습니다. \(after(error))다시 확인해 주세요."
         case .holdLimit(let limit, let current):
             "확정하지 않은 예약이 \(current)건 있습니다. 최대 \(limit)건까지 가능하니 먼저 확정하거나 취소해 주세요."
+        case .queueFull(let waiting):
+            "앞에 \(waiting)명이 기다리고 있어 대기열이 너무 깁니다. 변경된 내용은 없습니다. \(after(error))다시 시도해 주세요."
+        case .queueLimit(let limit, let current):
+            "이미 \(current)건이 대기 중입니다. 동시에 최대 \(limit)건까지 대기할 수 있습니다."
+        case .withdrawn: "차례가 오기 전에 대기열에서 나오셨습니다. 예약된 내용은 없습니다."
+        case .turnMissed: "차례가 되었을 때 자리에 계시지 않아 다음 분께 넘어갔습니다. 다시 줄을 서 주세요."
         case .capacityBelowCommitments(let bucket, 0): "\(name(bucket)) 수량이 그만큼 남아 있지 않아 줄일 수 없습니다."
         case .capacityBelowCommitments(let bucket, let committed):
             "\(name(bucket)) 수량 중 \(committed)개가 예약 또는 판매되어 그보다 줄일 수 없습니다."

@@ -12,6 +12,7 @@ extension Book {
             guard let state = state(of: bucket) else { throw Self.lost }
             return .replayed(state)
         case .reused, .answer: return .key(.reused)
+        case .waiting: return .key(.inProgress)
         }
         let row = rows[change.bucket] ?? Row()
         let committed = row.held + row.sold
@@ -25,8 +26,11 @@ extension Book {
         return .done(state)
     }
 
-    package mutating func claim(_ claim: Claim, by rule: ClaimRule, now: Date) throws(StoreError) -> ClaimOutcome {
-        if let refusal = try refusal(of: claim, by: rule, now: now) { return refusal }
+    /// - Parameter takesTurn: whether the claim comes from its line, and not past it.
+    package mutating func claim(
+        _ claim: Claim, by rule: ClaimRule, now: Date, takesTurn: Bool = false
+    ) throws(StoreError) -> ClaimOutcome {
+        if let refusal = try refusal(of: claim, by: rule, now: now, takesTurn: takesTurn) { return refusal }
         let reservation = Reservation(
             id: claim.id, holder: claim.holder, lines: claim.cart.lines, state: .held,
             expiresAt: now + min(claim.ttl, claim.totalHold), hardDeadline: now + claim.totalHold, createdAt: now,
@@ -39,9 +43,12 @@ extension Book {
     }
 
     /// In the order that the contract names.
-    private func refusal(of claim: Claim, by rule: ClaimRule, now: Date) throws(StoreError) -> ClaimOutcome? {
+    private func refusal(
+        of claim: Claim, by rule: ClaimRule, now: Date, takesTurn: Bool
+    ) throws(StoreError) -> ClaimOutcome? {
         switch replay(of: claim.request) {
         case .isNew: break
+        case .waiting: if !takesTurn { return .key(.inProgress) }
         case .answer(.reservation(let id)):
             guard let found = reservation(id, holder: nil, now: now) else { throw Self.lost }
             return .replayed(found)

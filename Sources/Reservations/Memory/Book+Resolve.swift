@@ -27,6 +27,7 @@ extension Book {
             guard let found = reservation(id, holder: nil, now: now) else { throw Self.lost }
             return .repeated(found)
         case .reused, .answer: return .key(.reused)
+        case .waiting: return .key(.inProgress)
         }
     }
 

@@ -51,6 +51,7 @@ package struct Book: Sendable {
     package var holds: Set<ReservationID> = []
     package var requests: [Caller: Request] = [:]
     package var ledger: [LedgerEntry] = []
+    package var lines = Lines()
 
     package init() {}
 
@@ -137,11 +138,18 @@ package struct Book: Sendable {
     enum Replay {
         case isNew
         case reused
+        /// It is in a line.
+        case waiting
         case answer(Request.Answer)
     }
 
     func replay(of request: RequestKey?) -> Replay {
-        guard let request, let known = requests[Caller(request)] else { return .isNew }
+        guard let request else { return .isNew }
+        if let entry = lines.entries[request.name] {
+            guard entry.claim.request?.isSameRequest(as: request) == true else { return .reused }
+            if entry.state == .waiting { return .waiting }
+        }
+        guard let known = requests[Caller(request)] else { return .isNew }
         return known.key.isSameRequest(as: request) ? .answer(known.answer) : .reused
     }
 
@@ -153,6 +161,10 @@ package struct Book: Sendable {
     mutating func forgetRequests(olderThan limit: Date, count: Int) -> Int {
         let old = requests.filter { $0.value.at < limit }.sorted { $0.value.at < $1.value.at }.prefix(max(count, 0))
         for (caller, _) in old { requests[caller] = nil }
+        let past = lines.entries.filter { $0.value.state != .waiting && $0.value.since < limit }
+        for (name, entry) in past where entry.claim.request.map({ requests[Caller($0)] == nil }) ?? true {
+            lines.set(nil, for: name)
+        }
         return old.count
     }
 }

@@ -17,6 +17,7 @@ public final class InMemoryReservationStore: ReservationStore {
     /// Names a method, for faults.
     package enum Method: String, Sendable, Hashable, CaseIterable {
         case restock, claim, resolve, extend, expire, read, audit, forget
+        case enqueue, decide, withdraw, queue
     }
 
     /// What goes wrong around a method. Both may wait, which delays it.
@@ -56,7 +57,7 @@ public final class InMemoryReservationStore: ReservationStore {
         try state.withLock { (state) throws(StoreError) -> sending Result in try body(&state.book, now()) }
     }
 
-    private func transaction<Result: Sendable>(
+    func transaction<Result: Sendable>(
         _ method: Method, _ body: (inout Book, Date) throws(StoreError) -> Result
     ) async throws(StoreError) -> Result {
         let faults = state.withLock { $0.faults }

@@ -46,6 +46,21 @@ public final class ReservationService: Service, Sendable {
     public func reserve(
         _ lines: [Line], for holder: String, ttl: Duration? = nil, key: String? = nil
     ) async throws(ReservationError) -> Reservation {
+        try await reserve(try claim(lines, for: holder, ttl: ttl, key: key))
+    }
+
+    func reserve(_ claim: Claim) async throws(ReservationError) -> Reservation {
+        let strategy = strategy(for: claim.cart)
+        if let queued = strategy.implementation as? QueuedStrategy {
+            return try await reserveInLine(claim, queued.line)
+        }
+        return try await Reserving(claim, strategy: strategy, service: self).run()
+    }
+
+    /// A request that was checked.
+    func claim(
+        _ lines: [Line], for holder: String, ttl: Duration?, key: String?
+    ) throws(ReservationError) -> Claim {
         let limits = configuration.limits
         let cart = try Cart(merging: lines, limits: limits)
         try check(holder: holder, key: key)
@@ -57,11 +72,10 @@ public final class ReservationService: Service, Sendable {
         if let most = strategy.implementation.maximumBuckets, cart.lines.count > most {
             throw .tooManyBuckets(cart.lines.count, maximum: most, strategy: strategy.name)
         }
-        let claim = Claim(
+        return Claim(
             id: .make(), holder: holder, cart: cart, ttl: ttl, totalHold: limits.maximumTotalHold,
             maximumLiveHolds: limits.liveHoldsPerHolder,
             request: key.map { RequestKey(caller: holder, key: $0, operation: "reserve", fingerprint: fingerprint) })
-        return try await Reserving(claim, strategy: strategy, service: self).run()
     }
 
     /// Sells what is held.

@@ -1,19 +1,21 @@
-extension Reserving {
+extension ReservationService {
     /// How many free seats are offered.
     static var maximumAlternatives: Int { 5 }
     /// How many neighbours of a seat are looked at, on either side.
     static var neighbourhood: Int { 100 }
 
     /// Free seats near those that are taken. A kindness: when the store cannot say, there are none.
-    func alternatives(to shortages: [Shortage]) async -> [Bucket] {
+    ///
+    /// - Parameter asked: not to be offered, for they were asked for.
+    func alternatives(to shortages: [Shortage], asked: [Bucket] = []) async -> [Bucket] {
         guard let wanted = shortages.first?.bucket, shortages.allSatisfy({ $0.bucket.kind == .seat }) else { return [] }
         let neighbours: [BucketState]
         do throws(StoreError) {
-            neighbours = try await service.store.neighbours(of: wanted, limit: Self.neighbourhood)
+            neighbours = try await store.neighbours(of: wanted, limit: Self.neighbourhood)
         } catch {
             return []
         }
-        let asked = Set(claim.cart.buckets)
+        let asked = Set(asked + shortages.map(\.bucket))
         let free = neighbours.filter { $0.available > 0 && !asked.contains($0.bucket) }.map(\.bucket)
         let place = SeatPlace(wanted.label)
         let byDistance = free.map { ($0, SeatPlace($0.label).distance(to: place)) }

@@ -64,13 +64,11 @@ struct Reserving {
             service.observer.replayed("reserve", by: strategy, since: start)
             return reservation
         case .success(.short(let shortages)):
-            error = .shortage(shortages, alternatives: await alternatives(to: shortages), attempts: attempts)
-        case .success(.holdLimit(let current)):
-            let limit = claim.maximumLiveHolds ?? current
-            error = ReservationError(
-                .holdLimit(limit: limit, current: current),
-                "\(current) reservations of this holder are unconfirmed; at most \(limit) are allowed.",
+            error = .shortage(
+                shortages, alternatives: await service.alternatives(to: shortages, asked: claim.cart.buckets),
                 attempts: attempts)
+        case .success(.holdLimit(let current)):
+            error = .holdLimit(claim.maximumLiveHolds, current, attempts)
         case .success(.versionConflict), .success(.staleFence):
             error = .busy(attempts: attempts, strategy: strategy.name)
         case .success(.key(let problem)): error = .keyProblem(problem, attempts: attempts)

@@ -16,6 +16,9 @@ public struct RequestKey: Hashable, Sendable {
         self.operation = operation
         self.fingerprint = fingerprint
     }
+
+    /// Caller and key.
+    package var name: RequestName { RequestName(caller: caller, key: key) }
 }
 
 extension RequestKey {

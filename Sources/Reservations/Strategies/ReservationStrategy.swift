@@ -22,10 +22,6 @@ extension ReservationStrategy {
     public var maximumBuckets: Int? { nil }
 }
 
-// Where a strategy with a waiting line will go, without breaking anybody: a protocol `QueueingStrategy: ReservationStrategy`
-// adds `enqueue(_: Claim) -> Ticket`, its `claim` waits for the turn of its ticket, and the service gets a second entry,
-// `submit(_:for:key:) -> Outcome` (held or queued), beside `reserve`, which goes on answering a reservation.
-
 /// What a strategy came to.
 public struct StrategyResult: Sendable {
     /// The store's last word, or why there is none.

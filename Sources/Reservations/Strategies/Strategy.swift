@@ -66,3 +66,11 @@ public struct Strategy: Sendable {
         public init() {}
     }
 }
+
+extension Strategy {
+    /// Lets requests wait for their turn in a line; see ``WaitingLine``, which must run beside the service and have the same
+    /// store.
+    public static func queued(_ line: WaitingLine) -> Strategy {
+        Strategy(QueuedStrategy(line: line))
+    }
+}

@@ -80,7 +80,8 @@ CREATE FUNCTION shortages(
     WHERE b.id IS NULL OR b.capacity - b.held - b.sold < l.quantity
 $$;
 
--- What is known of a key: 'replayed' with what was answered, 'reused' or 'inProgress'; NULL when it is new.
+-- What is known of a key: 'replayed' with what was answered, 'reused' or 'inProgress'; NULL when it is new, or had no effect in
+-- a line.
 CREATE FUNCTION known_request(
     p_caller text, p_key text, p_operation text, p_fingerprint text,
     OUT outcome text, OUT reservation_answer uuid, OUT bucket_answer bigint
@@ -88,8 +89,8 @@ CREATE FUNCTION known_request(
     SELECT
         CASE
             WHEN r.operation <> p_operation OR r.fingerprint <> p_fingerprint THEN 'reused'
-            WHEN r.state <> 'done' THEN 'inProgress'
-            ELSE 'replayed'
+            WHEN r.state = 'queued' THEN 'inProgress'
+            WHEN num_nonnulls(r.reservation_id, r.bucket_id) > 0 THEN 'replayed'
         END,
         r.reservation_id, r.bucket_id
     FROM request r WHERE r.caller = p_caller AND r.key = p_key
@@ -109,9 +110,13 @@ BEGIN
         RETURN;
     END IF;
     BEGIN
-        INSERT INTO request (caller, key, operation, fingerprint, state, reservation_id, bucket_id)
+        INSERT INTO request AS r (caller, key, operation, fingerprint, state, reservation_id, bucket_id)
         VALUES (p_caller, p_key, p_operation, p_fingerprint, 'done', p_reservation, p_bucket)
-        ON CONFLICT (caller, key) DO NOTHING;
+        ON CONFLICT (caller, key) DO UPDATE
+        SET state = 'done', reservation_id = excluded.reservation_id, bucket_id = excluded.bucket_id, claim = NULL,
+            answer = NULL
+        WHERE r.state <> 'queued' AND r.reservation_id IS NULL AND r.bucket_id IS NULL
+            AND r.operation = excluded.operation AND r.fingerprint = excluded.fingerprint;
         IF FOUND THEN
             outcome := 'new';
             RETURN;

@@ -57,7 +57,7 @@ CREATE FUNCTION audit(p_grace interval, p_limit bigint) RETURNS TABLE (rule text
     UNION ALL
     SELECT 'request', 'A request is done and what it answers is not there.'
     FROM request q
-    WHERE q.state = 'done'
+    WHERE q.state = 'done' AND q.answer IS NULL
         AND NOT EXISTS (SELECT FROM reservation r WHERE r.id = q.reservation_id)
         AND NOT EXISTS (SELECT FROM bucket b WHERE b.id = q.bucket_id)
     LIMIT p_limit

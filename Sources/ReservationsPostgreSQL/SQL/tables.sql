@@ -82,19 +82,27 @@ CREATE UNIQUE INDEX one_entry_per_phase ON ledger (reservation_id, bucket_id, ph
 
 CREATE INDEX ledger_of_bucket ON ledger (bucket_id, sequence);
 
--- Written with the effect that it names, in one transaction.
+-- Written with the effect that it names, in one transaction; or before it, when it waits in a line (`queued`). `refused`: for a
+-- reason that may pass; what is refused for good is `done`.
 CREATE TABLE request (
     caller text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,
     operation text COLLATE "C" NOT NULL,
     fingerprint text COLLATE "C" NOT NULL,
-    state text COLLATE "C" NOT NULL CHECK (state IN ('queued', 'running', 'done', 'withdrawn')),
+    state text COLLATE "C" NOT NULL
+        CHECK (state IN ('queued', 'done', 'refused', 'withdrawn', 'skipped', 'failed')),
     reservation_id uuid,
     bucket_id bigint,
+    partition int,
+    number bigint,
+    claim text,
+    queued_at timestamptz,
+    answer text,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (caller, key),
-    CONSTRAINT done_with_an_answer CHECK (state <> 'done' OR num_nonnulls(reservation_id, bucket_id) = 1)
-);
+    CONSTRAINT done_with_an_answer CHECK (state <> 'done' OR num_nonnulls(reservation_id, bucket_id, answer) = 1),
+    CONSTRAINT queued_in_a_line CHECK (state <> 'queued' OR num_nonnulls(partition, number, claim, queued_at) = 4)
+) WITH (fillfactor = 80);
 
 CREATE INDEX request_by_age ON request (created_at);
 

@@ -76,18 +76,46 @@ CREATE UNIQUE INDEX one_entry_per_phase ON ledger (reservation_id, bucket_id, ph
 CREATE INDEX ledger_of_bucket ON ledger (bucket_id, sequence);
 
 -- Written with the effect that it names, in one transaction.
+-- `queued` in a line; `refused` for a reason that may pass, while what is refused for good is `done`.
 CREATE TABLE request (
     caller TEXT NOT NULL,
     key TEXT NOT NULL,
     operation TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'withdrawn')),
+    state TEXT NOT NULL CHECK (state IN ('queued', 'done', 'refused', 'withdrawn', 'skipped', 'failed')),
     reservation_id BLOB,
     bucket_id INTEGER,
+    partition INTEGER,
+    number INTEGER,
+    claim TEXT,
+    answer TEXT,
     created_at INTEGER NOT NULL,
     PRIMARY KEY (caller, key),
-    CONSTRAINT done_with_an_answer CHECK (state <> 'done' OR (reservation_id IS NULL) <> (bucket_id IS NULL))
+    CONSTRAINT done_with_an_answer CHECK (
+        state <> 'done' OR (reservation_id IS NOT NULL) + (bucket_id IS NOT NULL) + (answer IS NOT NULL) = 1
+    ),
+    CONSTRAINT queued_in_a_line CHECK (
+        state <> 'queued' OR partition IS NOT NULL AND number IS NOT NULL AND claim IS NOT NULL
+    )
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX request_in_line ON request (partition, number) WHERE state = 'queued';
+
+CREATE INDEX request_in_line_of ON request (caller) WHERE state = 'queued';
+
+-- How many requests a line has accepted, how far it is served, and by the holder of which fencing token.
+CREATE TABLE queue_partition (
+    partition INTEGER PRIMARY KEY CHECK (partition >= 0),
+    token INTEGER NOT NULL DEFAULT 0,
+    position TEXT NOT NULL DEFAULT '0-0',
+    served INTEGER NOT NULL DEFAULT 0,
+    accepted INTEGER NOT NULL DEFAULT 0 CHECK (served <= accepted)
+) STRICT;
+
+CREATE TRIGGER token_only_rises BEFORE UPDATE OF token ON queue_partition WHEN NEW.token < OLD.token
+BEGIN
+    SELECT RAISE(ABORT, 'an owner with a greater token was here');
+END;
 
 CREATE INDEX request_by_age ON request (created_at);
 

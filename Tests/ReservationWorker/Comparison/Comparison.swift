@@ -42,28 +42,70 @@ struct Comparison {
                     pool.maximumConnections = connections
                     let postgres = try PostgreSQLReservationStore(url: cluster.url, configuration: pool)
                     let sqlite = try await SQLiteReservationStore.open("\(folder)/compare.db")
-                    let locks = try RedisLocks(.node(redis.url))
-                    for store in [postgres, sqlite] as [any ReservationStore] { try await store.migrate() }
-                    let strategies: [(Strategy, Pgbench.Rule?)] = [
-                        (.atomic, .atomic), (.pessimistic(), .pessimistic), (.optimistic(), nil), (.locked(locks), nil),
-                    ]
-                    let contestants =
-                        strategies.map {
-                            Contestant(storeName: "postgresql", store: postgres, strategy: $0.0, bench: $0.1)
-                        } + strategies.map { Contestant(storeName: "sqlite", store: sqlite, strategy: $0.0) }
-                    let bench = Pgbench(
-                        programs: cluster.programs, port: cluster.port, schema: pool.schema, connections: connections)
-                    try await stockBench(postgres)
-                    var isWell = try await compare(contestants, bench)
-                    for store in [postgres, sqlite] as [any ReservationStore] {
-                        isWell = try await audit(store) && isWell
-                    }
-                    say(isWell ? "ok" : "FAILED")
-                    for store in [postgres, sqlite] as [any ReservationStore] { await store.close() }
-                    await locks.shutdown()
-                    return isWell
+                    return try await run(on: postgres, sqlite, redis, cluster)
                 }
             }
+        }
+    }
+
+    private func run(
+        on postgres: PostgreSQLReservationStore, _ sqlite: SQLiteReservationStore, _ redis: RedisTestServer,
+        _ cluster: PostgreSQLTestCluster
+    ) async throws -> Bool {
+        let stores = [postgres, sqlite] as [any ReservationStore]
+        for store in stores { try await store.migrate() }
+        let locks = try RedisLocks(.node(redis.url))
+        let lines = [
+            try Line(postgres, "postgresql", redis, locks), try Line(sqlite, "sqlite", redis, locks),
+        ]
+        let contestants = contestants(postgres, lines[0], locks, hasBench: true) + contestants(sqlite, lines[1], locks)
+        let bench = Pgbench(
+            programs: cluster.programs, port: cluster.port, schema: PostgreSQLReservationStore.Configuration().schema,
+            connections: connections)
+        try await stockBench(postgres)
+        let isWell = try await withThrowingTaskGroup(of: Void.self) { group in
+            for line in lines { group.addTask { try await line.waitingLine.run() } }
+            defer { group.cancelAll() }
+            for line in lines { try await waitUntil("the lines run") { line.waitingLine.isRunning } }
+            var isWell = try await compare(contestants, bench)
+            for store in stores { isWell = try await audit(store) && isWell }
+            return isWell
+        }
+        say(isWell ? "ok" : "FAILED")
+        for line in lines { await line.queue.close() }
+        for store in stores { await store.close() }
+        await locks.shutdown()
+        return isWell
+    }
+
+    private func contestants(
+        _ store: any ReservationStore, _ line: Line, _ locks: RedisLocks, hasBench: Bool = false
+    ) -> [Contestant] {
+        let strategies: [(Strategy, Pgbench.Rule?)] = [
+            (.atomic, .atomic), (.pessimistic(), .pessimistic), (.optimistic(), nil), (.locked(locks), nil),
+            (.queued(line.waitingLine), nil),
+        ]
+        return strategies.map {
+            Contestant(storeName: line.name, store: store, strategy: $0.0, bench: hasBench ? $0.1 : nil)
+        }
+    }
+
+    /// A waiting line for a store.
+    private struct Line {
+        let name: String
+        let queue: RedisStreamQueue
+        let waitingLine: WaitingLine
+
+        init(
+            _ store: any QueueingReservationStore, _ name: String, _ redis: RedisTestServer, _ locks: RedisLocks
+        ) throws {
+            self.name = name
+            var streams = RedisStreamQueue.Configuration()
+            streams.prefix = "\(name):"
+            queue = try RedisStreamQueue(redis.url, configuration: streams)
+            var configuration = WaitingLine.Configuration()
+            configuration.lockPrefix = "line:\(name):"
+            waitingLine = try WaitingLine(store: store, queue: queue, locks: locks, configuration: configuration)
         }
     }
 

@@ -27,12 +27,20 @@ struct Buyer {
     private let again: String?
     private let store: any ReservationStore
     private let service: ReservationService
+    private let line: LineProcess?
 
     init(_ arguments: ArraySlice<String>) async throws {
         let options = try Options(arguments)
         name = options["name"] ?? "buyer"
         items = try options.number("items", 1)
         again = options["again"]
+        if options["strategy"] == "queued" {
+            let process = try await LineProcess(
+                store: options["store"] ?? "", redis: options["redis"] ?? "")
+            (store, service, line) = (process.store, process.service, process)
+            return
+        }
+        line = nil
         store = LateStore(
             inner: try await Self.store(at: options["store"] ?? ""),
             mutant: options["mutant"].flatMap(Torture.Mutant.init))
@@ -68,10 +76,15 @@ struct Buyer {
         }
     }
 
-    /// Two buyers at a time in each process.
+    /// Two buyers at a time in each process; more where they wait in lines.
     func run() async throws {
+        guard let line else { return await buy(lanes: 2) }
+        try await line.running { await buy(lanes: 8) }
+    }
+
+    private func buy(lanes: Int) async {
         await withTaskGroup(of: Void.self) { group in
-            for lane in 0..<2 {
+            for lane in 0..<lanes {
                 group.addTask {
                     if lane == 0, let again { await purchase(again) }
                     var number = 0

@@ -24,7 +24,7 @@ final class Slot: Sendable {
         self.book = book
     }
 
-    var isLocked: Bool { strategy == "locked" || strategy == "fallback" }
+    var isLocked: Bool { ["locked", "fallback", "queued"].contains(strategy) }
 
     func run() async throws {
         var round = 0

@@ -26,8 +26,11 @@ struct Torture {
     private let mutant: Mutant?
     private let seconds: Int
     private let workers: Int
+    /// All wait in lines, but one.
+    private let isLine: Bool
     private let book = TortureBook()
 
+    private static let lineStrategies = ["queued", "queued", "queued", "atomic"]
     private static let strategies = ["locked", "locked", "fallback", "atomic", "pessimistic", "optimistic"]
     /// Few, so that all want the same. Of the first two there is too little for everybody.
     private static let capacities = [200, 500, 1_000_000, 1_000_000, 1_000_000]
@@ -35,7 +38,8 @@ struct Torture {
     private init(_ kind: StoreKind, _ options: Options) throws {
         self.kind = kind
         seconds = try options.number("seconds", 60)
-        workers = try options.number("workers", Self.strategies.count)
+        isLine = options["line"] != nil
+        workers = try options.number("workers", isLine ? Self.lineStrategies.count : Self.strategies.count)
         mutant = try options["mutant"].map { name in
             guard let mutant = Mutant(rawValue: name) else { throw UsageError(description: "--mutant \(name)") }
             return mutant
@@ -58,7 +62,9 @@ struct Torture {
     }
 
     private func run() async throws -> Bool {
-        try await RedisTestServer.with { redis in
+        var redisOptions = RedisTestServer.Options()
+        redisOptions.isPersistent = isLine
+        return try await RedisTestServer.with(redisOptions) { redis in
             switch kind {
             case .postgresql:
                 var options = PostgreSQLTestCluster.Options()
@@ -89,9 +95,10 @@ struct Torture {
         }
         var arguments = ["--store", place, "--redis", redis.url, "--items", "\(Self.capacities.count)"]
         if let mutant { arguments += ["--mutant", mutant.rawValue] }
+        let strategies = isLine ? Self.lineStrategies : Self.strategies
         let slots = (0..<workers).map {
             Slot(
-                number: $0, strategy: Self.strategies[$0 % Self.strategies.count], arguments: arguments, book: book)
+                number: $0, strategy: strategies[$0 % strategies.count], arguments: arguments, book: book)
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
             for slot in slots { group.addTask { try await slot.run() } }
@@ -100,9 +107,24 @@ struct Torture {
             try await group.waitForAll()
         }
         if let cluster { book.note(deadlocks: Self.deadlocks(in: cluster.log)) }
+        if isLine { try await drain(store, at: place, redis) }
         let verdict = try await TortureVerdict.of(store, book.all, items: Self.capacities.count)
         await store.close()
         return report(verdict)
+    }
+
+    /// Whoever waits still, for his process was killed, is served by the next one.
+    private func drain(_ store: any ReservationStore, at place: String, _ redis: RedisTestServer) async throws {
+        guard let store = store as? any QueueingReservationStore else { return }
+        let process = try await LineProcess(store: place, redis: redis.url)
+        try await process.running {
+            for partition in 0..<LineProcess.partitions {
+                try await waitUntil("all in line \(partition) are served") {
+                    try await store.waiting(in: partition, after: 0, through: .max, longerThan: .zero, limit: 1).isEmpty
+                }
+            }
+        }
+        await process.locks.shutdown()
     }
 
     // MARK: Torment
@@ -120,7 +142,9 @@ struct Torture {
                 ? ["stop", "stop", "stop", "kill", "kill", "redis", "database"].randomElement() : plan.removeFirst()
             switch (deed, cluster) {
             case ("stop", _): if let slot = lockers.randomElement() { await slot.stopInside() }
-            case ("redis", _): try await Self.onThread { try redis.restart() }
+            case ("redis", _):
+                let isEmptied = Bool.random()
+                try await Self.onThread { isEmptied ? try redis.restartEmpty() : try redis.restart() }
             case ("database", let cluster?):
                 book.note(deadlocks: Self.deadlocks(in: cluster.log))
                 let isGentle = Bool.random()

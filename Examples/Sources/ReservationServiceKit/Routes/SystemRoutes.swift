@@ -79,6 +79,7 @@ package enum ProblemCodes {
             "hold-expired",
             "already-confirmed", "already-cancelled", "already-returned", "not-confirmed", "extension-limit",
             "not-found", "idempotency-key-reused", "idempotency-in-progress", "hold-limit",
+            "queue-full", "queue-limit", "withdrawn", "turn-missed",
             "capacity-below-commitments", "invalid-request", "cancelled", "closed", "misconfigured", "failed",
         ])
 }

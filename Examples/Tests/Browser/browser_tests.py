@@ -1,83 +1,16 @@
 """What a person does with the page, in a real browser. Run by scripts/test.d/browser.sh."""
 
-import os
 import re
 import sys
 import unittest
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from service import ADMIN, Service
+from browser_case import BrowserCase
+from line_tests import WaitingInLine
+from service import ADMIN
 
-OUTPUT = os.environ["BROWSER_OUTPUT"]
-LIMIT = 15_000
-expect.set_options(timeout=LIMIT)
-
-
-class BrowserCase(unittest.TestCase):
-    arguments = ()
-
-    @classmethod
-    def setUpClass(cls):
-        cls.playwright = sync_playwright().start()
-        cls.browser = cls.playwright.chromium.launch(
-            executable_path=os.environ["CHROMIUM"], args=["--no-sandbox", "--disable-dev-shm-usage"])
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.browser.close()
-        cls.playwright.stop()
-
-    def setUp(self):
-        self.service = Service(*self.arguments)
-        self.addCleanup(self.service.close)
-        self.contexts = []
-        self.problems = []
-
-    def tearDown(self):
-        for number, context in enumerate(self.contexts):
-            for page in context.pages:
-                self.shot(page, f"end-{number}")
-            context.close()
-        self.assertEqual(self.problems, [])
-
-    def open(self, path="/", **options):
-        """A page of somebody who was never here before. Neither scripts nor requests may go wrong unseen."""
-        options = {"locale": "en-US", "viewport": {"width": 1180, "height": 900}, **options}
-        context = self.browser.new_context(**options)
-        context.set_default_timeout(LIMIT)
-        self.contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("request", lambda request: self.check_address(request.url))
-        page.goto(self.service.url + path)
-        if path == "/":
-            expect(page.locator("#live")).to_have_class(re.compile("on"))
-            expect(self.seat(page, "A1")).to_be_visible()
-        return page
-
-    def check_address(self, url):
-        if not url.startswith((self.service.url, "data:")):
-            self.problems.append(f"a request to somebody else: {url}")
-
-    def shot(self, page, name):
-        test = self.id().rsplit(".", 1)[1].removeprefix("test_")
-        page.screenshot(path=f"{OUTPUT}/{test}-{name}.png", full_page=True)
-
-    def seat(self, page, label):
-        return page.locator(f'#map [data-seat="{label}"]')
-
-    def expect_seat(self, page, label, state):
-        expect(self.seat(page, label)).to_have_class(re.compile(rf"\b{state}\b"))
-
-    def check_accessibility(self, page, name):
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
-        serious = [
-            f'{violation["id"]}: {violation["help"]}: {violation["nodes"][0]["html"][:200]}'
-            for violation in found.response["violations"] if violation["impact"] in ("serious", "critical")
-        ]
-        self.assertEqual(serious, [], name)
+__all__ = ["WaitingInLine"]
 
 
 class Buying(BrowserCase):
@@ -248,80 +181,6 @@ class ShortHolds(BrowserCase):
         expect(page.locator(".notice")).to_contain_text("ran out")
         expect(page.locator(".hold")).to_have_count(0)
         self.expect_seat(page, "A1", "free")
-
-
-class WaitingInLine(BrowserCase):
-    """Nothing is decided before the service is started again as one that decides."""
-
-    arguments = ("--item-strategy", "poster=queued", "--no-line-owner")
-
-    def line_up(self, page):
-        page.locator("#hold-poster").click()
-        expect(page.locator("#line")).to_be_visible()
-
-    def decide(self):
-        self.service.stop()
-        self.service.arguments = self.arguments[:2]
-        self.service.start()
-
-    def position(self, page):
-        return page.locator("#line .position")
-
-    def test_position_moves_to_the_hold(self):
-        self.service.line_up_elsewhere(5, item="poster")
-        page = self.open()
-        self.line_up(page)
-        expect(self.position(page)).to_have_text("5 ahead of you")
-        expect(page.locator("#line .kept")).to_have_text(re.compile(r"^You may close this tab until \d\d:\d\d\."))
-        expect(page.locator("#line .estimate")).to_have_text("How long it takes is not known yet.")
-        self.shot(page, "in-line")
-        self.check_accessibility(page, "in line")
-        self.service.let_pass(3)
-        expect(self.position(page)).to_have_text("2 ahead of you")
-        expect(page.locator("#line progress")).to_have_js_property("value", 4)
-        self.service.let_pass(2)
-        expect(self.position(page)).to_have_text("You are next")
-        self.decide()
-        expect(page.locator(".hold")).to_contain_text("Signed poster", timeout=60_000)
-        expect(page.locator("#line")).to_be_hidden()
-        self.assertEqual(self.service.item("poster")["held"], 6)
-
-    def test_leave_the_line(self):
-        page = self.open()
-        self.line_up(page)
-        page.get_by_role("button", name="Leave the line: Signed poster").click()
-        expect(page.locator(".notice.calm")).to_contain_text("You left the line")
-        expect(page.locator("#line")).to_be_hidden()
-        page.reload()
-        expect(page.locator("#poster-left")).to_have_text("24")
-        expect(page.locator("#line")).to_be_hidden()
-
-    def test_reload_while_waiting(self):
-        self.service.line_up_elsewhere(1, item="poster")
-        page = self.open()
-        self.line_up(page)
-        expect(self.position(page)).to_have_text("1 ahead of you")
-        page.reload()
-        expect(self.position(page)).to_have_text("1 ahead of you")
-        # Closed, decided meanwhile, and opened again.
-        url = page.url
-        page.goto("about:blank")
-        self.decide()
-        page.goto(url)
-        expect(page.locator(".hold")).to_have_count(1, timeout=60_000)
-        self.assertEqual(self.service.item("poster")["held"], 2)
-
-    def test_sold_out_in_line(self):
-        self.service.line_up_elsewhere(24, item="poster")
-        page = self.open(locale="ko-KR", viewport={"width": 360, "height": 740})
-        self.line_up(page)
-        expect(self.position(page)).to_have_text("앞에 24명")
-        self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth"), 360)
-        self.check_accessibility(page, "in line, 360 px")
-        self.decide()
-        expect(page.locator(".notice")).to_contain_text("다른 고객이 예약 중인", timeout=60_000)
-        expect(page.locator("#line")).to_be_hidden()
-        self.assertEqual(self.service.item("poster")["held"], 24)
 
 
 class Looking(BrowserCase):

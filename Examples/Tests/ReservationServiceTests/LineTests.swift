@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import Foundation
 import NIOHTTP1
 import ReservationServiceKit
+import Synchronization
 import TestSupport
 import Testing
 
@@ -13,7 +14,7 @@ extension TestService {
 }
 
 @Suite("A line over HTTP")
-struct LineTests {
+final class LineTests: Sendable {
     private static let one = "{\"item\":\"drop-queued\"}"
 
     /// Two services on one store and one server: in the first buyers wait, and nothing is decided before `decide` lets the
@@ -204,6 +205,49 @@ struct LineTests {
             #expect(late.text.contains("event: decided"))
         }
     }
+
+    @Test("A service that ends sends its listeners away in order, and they find their place in the next one")
+    func ending() async throws {
+        try await RedisTestServer.with { redis in
+            let folder = try makeTemporaryDirectory("line")
+            defer { removeRecursively(folder) }
+            let store = "sqlite:\(folder)/r.sqlite"
+            let url = redis.url
+            let buyer = Buyer()
+            try await TestService.with(store: store, nodes: [url], { $0.decidesInLines = false }) { service in
+                _ = try await service.shop.locks.initializeNodes()
+                try await service.stockDrop(1)
+                _ = try await service.hold(Self.one, as: buyer, key: "a")
+                let (heard, hearing) = AsyncStream<Void>.makeStream()
+                // Goes on while the service ends, and sees a complete answer.
+                self.listener.withLock { listener in
+                    listener = Task {
+                        let http = HTTPClient.shared
+                        var request = HTTPClientRequest(url: service.running.url + "/v1/requests/a/events")
+                        request.headers.add(name: "Authorization", value: "Bearer \(buyer.token)")
+                        let response = try await http.execute(request, timeout: .seconds(60))
+                        var text = ""
+                        for try await part in response.body {
+                            text += String(buffer: part)
+                            if text.contains("event: standing") { hearing.finish() }
+                        }
+                        return text
+                    }
+                }
+                for await _ in heard {}
+            }
+            let listening = try #require(listener.withLock { $0 })
+            let text = try await listening.value
+            #expect(text.contains("event: standing"))
+            #expect(!text.contains("event: decided"))
+            try await TestService.with(store: store, nodes: [url]) { service in
+                let decided = try await Self.decided("a", of: buyer, service)
+                #expect(decided.status == 303)
+            }
+        }
+    }
+
+    private let listener = Mutex<Task<String, any Error>?>(nil)
 
     @Test("There are as many listeners as there may be")
     func streams() async throws {

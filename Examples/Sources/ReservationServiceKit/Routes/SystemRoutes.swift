@@ -33,9 +33,13 @@ struct SystemRoutes {
             guard status.isHeld != nil else { throw Problem(.timedOut) }
         }
         let needsLocks = shop.settings.strategy == .locked
-        let isReady = store && (locks || !needsLocks)
+        // Before its lines are open, a service that has just begun can take no request for them.
+        let isReady = store && (locks || !needsLocks) && shop.line.isRunning
         return .json(
-            .object([("ready", .bool(isReady)), ("store", .bool(store)), ("locks", .bool(locks))]),
+            .object([
+                ("ready", .bool(isReady)), ("store", .bool(store)), ("locks", .bool(locks)),
+                ("lines", .bool(shop.line.isRunning)),
+            ]),
             status: isReady ? .ok : .serviceUnavailable)
     }
 

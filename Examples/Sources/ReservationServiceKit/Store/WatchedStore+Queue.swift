@@ -5,7 +5,15 @@ extension WatchedStore: QueueingReservationStore {
         _ claims: [Claim], in partition: Int, limits: IntakeLimits
     ) async throws(StoreError) -> [IntakeOutcome] {
         tally.wait(claims)
-        return try await store.enqueue(claims, in: partition, limits: limits)
+        // Whoever is decided at once, or refused a place, does not wait.
+        do throws(StoreError) {
+            let outcomes = try await store.enqueue(claims, in: partition, limits: limits)
+            tally.leave(zip(claims, outcomes).compactMap { if case .waiting = $1 { nil } else { $0.name } })
+            return outcomes
+        } catch {
+            tally.leave(claims.compactMap(\.name))
+            throw error
+        }
     }
 
     package func decide(_ batch: QueueBatch) async throws(StoreError) -> BatchOutcome {
@@ -35,10 +43,17 @@ extension WatchedStore: QueueingReservationStore {
     }
 
     package func withdraw(_ request: RequestName) async throws(StoreError) -> QueuedRequest? {
-        try await store.withdraw(request)
+        let found = try await store.withdraw(request)
+        if found?.state == .withdrawn { tally.leave([request]) }
+        return found
     }
 
     package func requests(_ names: [RequestName]) async throws(StoreError) -> [QueuedRequest?] {
         try await store.requests(names)
     }
+}
+
+extension Claim {
+    /// As it waits in a line.
+    var name: RequestName? { request.map { RequestName(caller: $0.caller, key: $0.key) } }
 }

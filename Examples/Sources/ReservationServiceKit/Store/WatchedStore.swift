@@ -49,10 +49,15 @@ package final class Tally: Sendable {
         wanted.withLock { wanted in
             if wanted.count >= Self.maximumWanted { wanted = [:] }
             for claim in claims {
-                guard let request = claim.request, let item = claim.cart.buckets.first?.item else { continue }
-                wanted[RequestName(caller: request.caller, key: request.key)] = item
+                guard let name = claim.name, let item = claim.cart.buckets.first?.item else { continue }
+                wanted[name] = item
             }
         }
+    }
+
+    func leave(_ names: [RequestName]) {
+        guard !names.isEmpty else { return }
+        wanted.withLock { wanted in for name in names { wanted[name] = nil } }
     }
 
     func decide(_ verdicts: [BatchOutcome.Verdict]) {

@@ -23,6 +23,7 @@ package struct PageFile: Sendable {
         PageFile("style.css", "text/css; charset=utf-8", PackageResources.style_css),
         PageFile("words.js", "text/javascript; charset=utf-8", PackageResources.words_js),
         PageFile("api.js", "text/javascript; charset=utf-8", PackageResources.api_js),
+        PageFile("line.js", "text/javascript; charset=utf-8", PackageResources.line_js),
         PageFile("shop.js", "text/javascript; charset=utf-8", PackageResources.shop_js),
         PageFile("operator.js", "text/javascript; charset=utf-8", PackageResources.operator_js),
     ]

@@ -8,7 +8,7 @@ package struct Catalogue: Sendable {
         package let english: String
         package let korean: String
         /// `nil` for the service's default.
-        package let strategy: StrategyName?
+        package var strategy: StrategyName?
         /// What the item is stocked with when nobody has stocked it yet.
         package let stock: [(bucket: Bucket, capacity: Int)]
 
@@ -25,13 +25,20 @@ package struct Catalogue: Sendable {
         }
     }
 
-    package let items: [Item]
+    package private(set) var items: [Item]
 
     package init(items: [Item]) {
         self.items = items
     }
 
     package func item(_ id: String) -> Item? { items.first { $0.id == id } }
+
+    /// `false` when there is no such item.
+    package mutating func claim(_ id: String, with strategy: StrategyName) -> Bool {
+        guard let index = items.firstIndex(where: { $0.id == id }) else { return false }
+        items[index].strategy = strategy
+        return true
+    }
 
     /// A concert hall, a counted item, a hotel, and one sale for each strategy, so that they can be compared.
     package static var demo: Catalogue {
@@ -68,7 +75,7 @@ package struct Catalogue: Sendable {
     }
 }
 
-/// The strategies by name. A waiting line will be one more.
+/// The strategies by name.
 package enum StrategyName: String, Sendable, CaseIterable {
-    case locked, atomic, optimistic, pessimistic
+    case locked, atomic, optimistic, pessimistic, queued
 }

@@ -56,8 +56,14 @@ package struct Server: Sendable {
             let locks = try RedisLocks(settings.nodes.lockNodes, configuration: configuration, logger: logger)
             let shop = try Shop(
                 settings: settings, store: store, locks: locks, registry: registry, logger: logger)
-            try await shop.settings.catalogue.stock(shop.service)
-            try await serve(shop, onReady, body, isNew: isNew)
+            do {
+                try await shop.settings.catalogue.stock(shop.service)
+                try await serve(shop, onReady, body, isNew: isNew)
+            } catch {
+                await shop.queue.close()
+                throw error
+            }
+            await shop.queue.close()
         } catch {
             await store.close()
             throw error
@@ -72,14 +78,17 @@ package struct Server: Sendable {
         let (ready, readiness) = AsyncStream<Running>.makeStream()
         let application = makeApplication(shop) { url in
             await shop.rushDesk.listens(at: url)
+            await Self.lineOpens(shop.line)
             let running = Running(shop: shop, url: url)
             onReady(running)
             readiness.yield(running)
             readiness.finish()
         }
         // Ended from the last to the first: listeners are sent away, then requests under way are answered, and only then
-        // do those stop that they need.
-        let services: [any Service] = [shop.locks, shop.service, application, shop.hub, shop.rushDesk]
+        // do those stop that they need. Whoever waits in a line goes on waiting in the store.
+        let services: [any Service] = [
+            shop.locks, shop.line, shop.service, application, shop.lineHub, shop.hub, shop.rushDesk,
+        ]
         var configuration = ServiceGroupConfiguration(
             services: services.map { .init(service: $0) }, gracefulShutdownSignals: signals, logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(30)
@@ -118,6 +127,14 @@ package struct Server: Sendable {
                 tasks.cancelAll()
                 throw Self.explained(error, shop.settings)
             }
+        }
+    }
+
+    /// Services begin all at once. For a while, lest a store that is away keep the others from being served.
+    private static func lineOpens(_ line: WaitingLine) async {
+        let end = ContinuousClock.now + .seconds(5)
+        while !line.isRunning, ContinuousClock.now < end, !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(5))
         }
     }
 

@@ -6,6 +6,10 @@ package struct ServiceSettings: Sendable {
     package var store: String
     package var nodes: NodeSet
     package var strategy = StrategyName.locked
+    /// The server of waiting lines; `nil` for the first of the nodes.
+    package var queueNode: String?
+    /// Whether this process decides in waiting lines, or only lets buyers wait in them. At least one must.
+    package var decidesInLines = true
     package var host = "127.0.0.1"
     /// 0 for a free one.
     package var port = 8080
@@ -33,6 +37,10 @@ package struct ServiceSettings: Sendable {
         package var streams = 4_096
         /// How many reservations of one caller may be unconfirmed.
         package var liveHolds = 6
+        /// How many requests of one caller may wait in lines.
+        package var waitingRequests = 6
+        /// Who was away from a line for longer than this is passed over.
+        package var lineSilence: Duration = .seconds(300)
         /// The shortest hold that may be asked for.
         package var shortestHold: Duration = .seconds(2)
 

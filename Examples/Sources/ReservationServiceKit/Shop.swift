@@ -1,6 +1,7 @@
 import Foundation
 import Logging
 import RedisLocks
+import RedislockKit
 import Reservations
 
 /// Everything that the routes share.
@@ -9,16 +10,19 @@ package final class Shop: Sendable {
     package let store: WatchedStore
     package let service: ReservationService
     package let locks: RedisLocks
+    package let line: WaitingLine
+    let queue: RedisStreamQueue
     package let tally = Tally()
     package let registry: PrometheusRegistry
     let hub: ItemHub
+    let lineHub: LineHub
     let auditor: Auditor
     let rushDesk: RushDesk
     let logger: Logger
     let started = Date()
 
     package init(
-        settings: ServiceSettings, store: any ReservationStore, locks: RedisLocks, registry: PrometheusRegistry,
+        settings: ServiceSettings, store: any QueueingReservationStore, locks: RedisLocks, registry: PrometheusRegistry,
         logger: Logger
     ) throws {
         self.settings = settings
@@ -26,15 +30,18 @@ package final class Shop: Sendable {
         self.locks = locks
         self.registry = registry
         self.logger = logger
+        queue = try Self.makeQueue(settings)
+        line = try Self.makeLine(settings, self.store, queue, locks, logger)
         service = try ReservationService(
-            store: self.store, configuration: Self.configuration(settings, locks), logger: logger)
+            store: self.store, configuration: Self.configuration(settings, locks, line), logger: logger)
         hub = ItemHub(service: service, maximumStreams: settings.limits.streams)
+        lineHub = LineHub(maximumStreams: settings.limits.streams)
         auditor = Auditor(service: service)
         rushDesk = RushDesk()
     }
 
     private static func configuration(
-        _ settings: ServiceSettings, _ locks: RedisLocks
+        _ settings: ServiceSettings, _ locks: RedisLocks, _ line: WaitingLine
     ) -> ReservationService.Configuration {
         var configuration = ReservationService.Configuration()
         configuration.hold = settings.hold
@@ -42,24 +49,59 @@ package final class Shop: Sendable {
         // As many as one lock may have names.
         configuration.limits.linesPerRequest = 16
         configuration.limits.liveHoldsPerHolder = settings.limits.liveHolds
-        configuration.strategy = strategy(settings.strategy, locks)
+        configuration.strategy = strategy(settings.strategy, locks, line)
         for item in settings.catalogue.items {
-            if let name = item.strategy { configuration.strategies[item.id] = strategy(name, locks) }
+            if let name = item.strategy { configuration.strategies[item.id] = strategy(name, locks, line) }
         }
         return configuration
     }
 
-    private static func strategy(_ name: StrategyName, _ locks: RedisLocks) -> Strategy {
+    private static func strategy(_ name: StrategyName, _ locks: RedisLocks, _ line: WaitingLine) -> Strategy {
         switch name {
         case .locked: .locked(locks)
         case .atomic: .atomic
         case .optimistic: .optimistic()
         case .pessimistic: .pessimistic()
+        case .queued: .queued(line)
         }
+    }
+
+    private static func makeQueue(_ settings: ServiceSettings) throws -> RedisStreamQueue {
+        guard let url = settings.queueNode ?? settings.nodes.urls.first else {
+            throw Failure(.usage, "there is no server for waiting lines: give --queue-node or --node")
+        }
+        var configuration = RedisStreamQueue.Configuration()
+        configuration.unsafeAllowPlaintextPasswords = settings.nodes.allowsPlaintextPassword
+        do throws(QueueError) {
+            return try RedisStreamQueue(url, configuration: configuration)
+        } catch {
+            throw Failure(.configuration, error.message)
+        }
+    }
+
+    private static func makeLine(
+        _ settings: ServiceSettings, _ store: WatchedStore, _ queue: RedisStreamQueue, _ locks: RedisLocks,
+        _ logger: Logger
+    ) throws -> WaitingLine {
+        var configuration = WaitingLine.Configuration()
+        // A demonstration has few items, and each line has connections of its own. The store keeps the number.
+        configuration.partitions = 4
+        configuration.ownsPartitions = settings.decidesInLines
+        configuration.maximumWaitingPerCaller = settings.limits.waitingRequests
+        configuration.silence = settings.limits.lineSilence
+        return try WaitingLine(
+            store: store, queue: queue, locks: locks, configuration: configuration, logger: logger)
     }
 
     package func strategyName(of item: String) -> StrategyName {
         settings.catalogue.item(item)?.strategy ?? settings.strategy
+    }
+
+    /// Whether such a cart may have to wait in a line.
+    func isQueued(_ lines: [Line]) -> Bool { lines.contains { strategyName(of: $0.bucket.item) == .queued } }
+
+    func json(_ reservation: Reservation) -> JSON {
+        reservation.json(strategy: strategyName(of: reservation.lines.first?.bucket.item ?? ""))
     }
 
     /// An item as it stands; a problem when there is none.

@@ -81,12 +81,37 @@ struct NodeOption: ParsableArguments {
 
 extension StrategyName: ExpressibleByArgument {}
 
+/// `poster=queued`
+struct ItemStrategy: ExpressibleByArgument {
+    let item: String
+    let strategy: StrategyName
+
+    init?(argument: String) {
+        let parts = argument.split(separator: "=", omittingEmptySubsequences: false)
+        guard parts.count == 2, let strategy = StrategyName(rawValue: String(parts[1])) else { return nil }
+        (item, self.strategy) = (String(parts[0]), strategy)
+    }
+}
+
 struct ServeOptions: ParsableArguments {
     @OptionGroup var store: StoreOption
     @OptionGroup var nodes: NodeOption
 
     @Option(help: "The strategy of items that have none of their own in the catalogue.")
     var strategy = StrategyName.locked
+
+    @Option(
+        name: .customLong("item-strategy"),
+        help: ArgumentHelp("The strategy of one item; may be repeated.", valueName: "item=strategy"))
+    var itemStrategies: [ItemStrategy] = []
+
+    @Option(help: ArgumentHelp("The Redis server of waiting lines; default: the first node.", valueName: "redis://..."))
+    var queueNode: String?
+
+    @Flag(
+        name: .customLong("no-line-owner"),
+        help: "Let buyers wait in lines, and leave the decisions to other processes.")
+    var leavesLinesToOthers = false
 
     @Option(help: "The address to listen at.")
     var host = "127.0.0.1"
@@ -116,12 +141,18 @@ struct ServeOptions: ParsableArguments {
 
     func validate() throws {
         guard (0...65_535).contains(port) else { throw ValidationError("--port is from 0 to 65535") }
+        for choice in itemStrategies where Catalogue.demo.item(choice.item) == nil {
+            throw ValidationError("--item-strategy names \(choice.item), which is not in the catalogue")
+        }
         guard rate > 0 else { throw ValidationError("--rate must be more than 0") }
     }
 
     var settings: ServiceSettings {
         var settings = ServiceSettings(store: store.value, nodes: nodes.value)
         settings.strategy = strategy
+        for choice in itemStrategies { _ = settings.catalogue.claim(choice.item, with: choice.strategy) }
+        settings.queueNode = queueNode
+        settings.decidesInLines = !leavesLinesToOthers
         settings.host = host
         settings.port = port
         settings.adminToken = adminToken ?? Console.environment("RESERVATION_ADMIN_TOKEN")

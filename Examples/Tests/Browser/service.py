@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import urllib.error
@@ -55,6 +56,19 @@ class Service:
         if self.process.poll() is None:
             self.stop()
         self.folder.cleanup()
+
+    def let_pass(self, count):
+        """So many more of the only line that is used have had their turn, as if somebody had decided on them."""
+        with sqlite3.connect(f"{self.folder.name}/r.sqlite", timeout=10) as database:
+            database.execute("UPDATE queue_partition SET served = served + ? WHERE accepted > 0", (count,))
+        database.close()
+
+    def line_up_elsewhere(self, count, **line):
+        """So many others are in line for this."""
+        for _ in range(count):
+            token = self.ask("POST", "/v1/sessions")[1]["token"]
+            status, answer = self.ask("POST", "/v1/reservations", token, {"lines": [line]}, key=str(uuid.uuid4()))
+            assert status == 202, answer
 
     def ask(self, method, path, token=None, body=None, key=None):
         """Status and JSON."""

@@ -146,7 +146,34 @@ private final class Walk {
         try await ask(.POST, reservation + "/confirm", shortID, as: buyer, expect: 410)
         try await ask(.GET, reservation, shortID, as: buyer, expect: 200)
         try await ask(.GET, "/v1/requests/{key}", ["key": "1"], as: buyer, expect: 404)
+        try await ask(.GET, "/v1/requests/{key}/events", ["key": "1"], as: buyer, expect: 404)
         try await ask(.DELETE, "/v1/requests/{key}", ["key": "1"], as: buyer, expect: 404)
+        try await lineUp()
+    }
+
+    private func lineUp() async throws {
+        let buyer = Buyer()
+        let request = "/v1/requests/{key}"
+        let name = ["key": "in-line"]
+        let none = "{\"lines\":[{\"item\":\"drop-queued\"}]}"
+        let drop = ["id": "drop-queued"]
+        try await ask(.POST, "/v1/reservations", as: buyer, key: "in-line", body: none, expect: 202)
+        try await waitUntil("it was refused") {
+            try await service.send(.GET, "/v1/requests/in-line", as: buyer).state == "refused"
+        }
+        try await ask(.GET, request, name, as: buyer, expect: 200)
+        try await ask(.GET, request + "/events", name, as: buyer, expect: 200)
+        try await ask(.DELETE, request, name, as: buyer, expect: 409)
+        try await ask(
+            .POST, "/v1/admin/items/{id}/stock", drop, token: TestService.adminToken,
+            body: "{\"delta\":1,\"reason\":\"more\"}", expect: 200)
+        try await ask(.POST, "/v1/reservations", as: buyer, key: "held", body: none, expect: 202)
+        try await waitUntil("it was decided") {
+            try await service.send(.GET, "/v1/requests/held", as: buyer).status == 303
+        }
+        try await ask(.GET, request, ["key": "held"], as: buyer, expect: 303)
+        try await ask(.DELETE, request, ["key": "held"], as: buyer, expect: 303)
+        try await ask(.POST, "/v1/reservations", as: buyer, key: "held", body: none, expect: 201)
     }
 
     func look() async throws {

@@ -19,6 +19,7 @@ struct RushTests {
             #expect(result.soldOut == 50)
             #expect(result.findings == 0)
             #expect(result.accepted.count == 10)
+            #expect(service.shop.tally.counts(of: plan.item).held == 10)
         }
     }
 

@@ -38,6 +38,16 @@ export const pending = {
   },
 };
 
+/** Requests that wait in a line. Kept beyond the page: it may be closed meanwhile. */
+export const waitingLines = {
+  all: () => read(localStorage, 'waiting') ?? {},
+  add(key, request) { localStorage.setItem('waiting', JSON.stringify({ ...this.all(), [key]: request })); },
+  remove(key) {
+    const { [key]: _, ...others } = this.all();
+    localStorage.setItem('waiting', JSON.stringify(others));
+  },
+};
+
 /** Ids of this browser's reservations; what became of them the service knows. */
 export const mine = {
   all: () => read(localStorage, 'reservations') ?? [],
@@ -67,4 +77,23 @@ export function listen(item, onState, onConnection) {
   const close = () => { clearTimeout(timer); source?.close(); source = null; };
   document.addEventListener('visibilitychange', () => (document.hidden ? close() : open()));
   open();
+}
+
+/** Listens to a line until it is closed. A hidden page goes on listening: whoever does not is passed over in the end. */
+export function listenToLine(key, { onStanding, onDecision, onConnection, onTrouble }) {
+  let source = null;
+  let timer = null;
+  const open = () => {
+    source = new EventSource(`/v1/requests/${encodeURIComponent(key)}/events`);
+    source.onopen = () => onConnection(true);
+    source.onerror = () => {
+      onConnection(false);
+      // Refused, and not only interrupted: asked for what it is, and tried anew.
+      if (source.readyState === EventSource.CLOSED) { timer = setTimeout(open, 3000); onTrouble(); }
+    };
+    source.addEventListener('standing', event => onStanding(JSON.parse(event.data)));
+    source.addEventListener('decided', event => onDecision(JSON.parse(event.data)));
+  };
+  open();
+  return () => { clearTimeout(timer); source.onerror = null; source.close(); };
 }

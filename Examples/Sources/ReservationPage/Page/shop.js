@@ -1,5 +1,6 @@
 // The page of whoever wants a seat or a poster.
-import { ask, listen, mine, pending, Refusal } from './api.js';
+import { ask, listen, mine, pending, Refusal, waitingLines } from './api.js';
+import { wait } from './line.js';
 import { clock, language, t, translate } from './words.js';
 
 const $ = id => document.getElementById(id);
@@ -74,6 +75,10 @@ function explain(refusal, request) {
         return next(t.waitFor(clock(problem.nextReleaseInSeconds)), () => waitFor(request, problem.nextReleaseInSeconds));
       }
       return next(t.chooseAnother, () => focusSeat(rovingSeat));
+    case 'turn-missed':
+    case 'withdrawn':
+      return next(t.lineUpAgain, () => hold(request.lines));
+    case 'queue-limit': return next(t.toLine, () => $('line').scrollIntoView({ block: 'nearest' }));
     case 'hold-limit': return next(t.toHolds, () => $('holds-title').focus());
     case 'unauthenticated': return next(t.reload, () => location.reload());
     default:
@@ -101,8 +106,10 @@ async function send(key, request, attempt = 1) {
   let isKept = false;
   try {
     const reservation = await ask('POST', '/v1/reservations', { body: { lines: request.lines }, key });
+    if (reservation.state === 'waiting') lineUp(key, request);
     pending.remove(key);
     document.querySelector(`.notice[data-id="${CSS.escape(key)}"]`)?.remove();
+    if (reservation.state === 'waiting') return announce(t.inLine(name(request.lines)));
     settle(reservation);
     if (reservation.state === 'held') announce(t.heldFor(name(reservation.lines), clock(reservation.expiresInSeconds)));
   } catch (error) {
@@ -129,6 +136,20 @@ async function send(key, request, attempt = 1) {
     for (const seat of isKept ? [] : seatsOfIt) { busySeats.delete(seat); paintSeat(seat); }
     paintPoster();
   }
+}
+
+/** Until it is decided. */
+function lineUp(key, request) {
+  const label = name(request.lines);
+  wait(key, request, label, {
+    held(reservation) {
+      settle(reservation);
+      if (reservation.state === 'held') announce(t.heldFor(label, clock(reservation.expiresInSeconds)));
+    },
+    refused: refusal => explain(refusal, request),
+    left: () => notice(t.leftLine(label), { calm: true, label: t.lineUpAgain, action: () => hold(request.lines) }),
+    unreachable: () => notice(t.lost, { calm: true }),
+  });
 }
 
 function holdSeat(label, isFocused = false) {
@@ -472,6 +493,7 @@ async function begin() {
   for (const id of mine.all()) refresh(id);
   // Sent before the page was reloaded, and not answered: the same request again.
   for (const [key, request] of Object.entries(pending.all())) send(key, request);
+  for (const [key, request] of Object.entries(waitingLines.all())) lineUp(key, { ...request, key });
   listen(SEATS, onSeats, onConnection);
   listen(POSTER, event => { poster = event; paintPoster(); }, () => {});
   setInterval(tick, 500);

@@ -151,7 +151,7 @@ extension HTTPField.Name {
     package static let lastEventID = constant("Last-Event-ID")
     static let secFetchSite = constant("Sec-Fetch-Site")
     static let referrerPolicy = constant("Referrer-Policy")
-    static let xAccelBuffering = constant("X-Accel-Buffering")
+    package static let xAccelBuffering = constant("X-Accel-Buffering")
 
     /// The names above are tokens, as the type asks.
     private static func constant(_ name: String) -> HTTPField.Name {

@@ -12,7 +12,7 @@ extension Problem {
     private static func status(of code: ReservationError.Code) -> HTTPResponse.Status {
         switch code {
         case .unknownBucket, .notFound: .notFound
-        case .busy, .unavailable, .outcomeUnknown, .cancelled, .closed: .serviceUnavailable
+        case .busy, .queueFull, .unavailable, .outcomeUnknown, .cancelled, .closed: .serviceUnavailable
         case .holdExpired: .gone
         case .idempotencyKeyReused, .invalidRequest: .unprocessableContent
         case .misconfigured, .failed: .internalServerError
@@ -33,7 +33,9 @@ extension Problem {
         case .alreadyCancelled(let time): [("state", .string("cancelled")), ("resolvedAt", .time(time))]
         case .alreadyReturned(let time): [("state", .string("returned")), ("resolvedAt", .time(time))]
         case .extensionLimit(let deadline): [("hardDeadline", .time(deadline))]
-        case .holdLimit(let limit, let current): [("limit", .int(limit)), ("current", .int(current))]
+        case .queueFull(let waiting): [("waiting", .int(waiting))]
+        case .holdLimit(let limit, let current), .queueLimit(let limit, let current):
+            [("limit", .int(limit)), ("current", .int(current))]
         case .capacityBelowCommitments(let bucket, let committed):
             [("bucket", bucket.json), ("committed", .int(committed))]
         case .invalidRequest(let flaws): [("errors", errors(flaws.map { ($0.pointer, $0.detail) }))]

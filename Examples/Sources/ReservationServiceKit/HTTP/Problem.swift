@@ -16,6 +16,7 @@ package struct Problem: Error, Sendable {
         case rateLimited = "rate-limited"
         case tooManyStreams = "too-many-streams"
         case timedOut = "timed-out"
+        case lineClosed = "line-closed"
         case rushRunning = "rush-running"
     }
 
@@ -41,17 +42,20 @@ package struct Problem: Error, Sendable {
 
     package func detail(in language: ReservationError.Language) -> String { sentence(language) }
 
-    package func response(in language: ReservationError.Language) -> Response {
-        let body = JSON.members(
+    package func json(in language: ReservationError.Language) -> JSON {
+        .members(
             [
                 ("type", .string("/problems/\(code)")), ("title", .string(Self.title(of: code))),
                 ("status", .int(status.code)), ("detail", .string(sentence(language))), ("code", .string(code)),
                 ("retryable", .bool(isRetryable)), ("retryAfterSeconds", retryAfter.map { .int($0.wholeSecondsUp) }),
             ] + members)
+    }
+
+    package func response(in language: ReservationError.Language) -> Response {
         var headers: HTTPFields = [.contentLanguage: language.rawValue]
         if let retryAfter { headers[.retryAfter] = String(retryAfter.wholeSecondsUp) }
         if status == .unauthorized { headers[.wwwAuthenticate] = "Bearer" }
-        return .json(body, status: status, type: "application/problem+json", headers: headers)
+        return .json(json(in: language), status: status, type: "application/problem+json", headers: headers)
     }
 
     /// The code in words, the same in every language: for logs and people who debug.
@@ -81,7 +85,7 @@ extension Problem {
             case .bodyTooLarge: (.contentTooLarge, false)
             case .unsupportedMediaType: (.unsupportedMediaType, false)
             case .rateLimited: (.tooManyRequests, true)
-            case .tooManyStreams, .timedOut: (.serviceUnavailable, true)
+            case .tooManyStreams, .timedOut, .lineClosed: (.serviceUnavailable, true)
             case .rushRunning: (.conflict, true)
             }
         self.init(
@@ -106,6 +110,7 @@ extension Problem.Own {
         case .rateLimited: "You are sending requests very quickly. Nothing was changed. Please wait a moment."
         case .tooManyStreams: "Many people are watching at this moment. Live updates will start again shortly."
         case .timedOut: "This took too long, and was given up. Please send the same request again."
+        case .lineClosed: "The line is not open yet. Please send the same request again in a moment."
         case .rushRunning: "A rush is running. Please wait for its end."
         }
     }
@@ -124,6 +129,7 @@ extension Problem.Own {
         case .rateLimited: "요청이 너무 잦습니다. 변경된 내용은 없습니다. 잠시만 기다려 주세요."
         case .tooManyStreams: "지금 보고 있는 사람이 많습니다. 실시간 표시는 곧 다시 시작됩니다."
         case .timedOut: "시간이 너무 오래 걸려 중단했습니다. 같은 요청을 다시 보내 주세요."
+        case .lineClosed: "아직 대기열이 열리지 않았습니다. 잠시 후 같은 요청을 다시 보내 주세요."
         case .rushRunning: "이미 시연이 진행 중입니다. 끝날 때까지 기다려 주세요."
         }
     }

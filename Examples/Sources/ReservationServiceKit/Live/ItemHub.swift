@@ -1,4 +1,5 @@
 import Foundation
+import Hummingbird
 import Reservations
 import ServiceLifecycle
 
@@ -146,5 +147,25 @@ actor ItemHub: Service {
             ("serverTime", .time(Date())), ("buckets", ItemSnapshot.json(changes)),
         ])
         return "event: \(name)\nid: \(watched.version)\ndata: \(data.text)\n\n"
+    }
+}
+
+extension Response {
+    /// Events as they come, until the stream ends.
+    static func events(_ stream: AsyncStream<ItemHub.Event>) -> Response {
+        let body = ResponseBody { writer in
+            // At once, so that a browser knows that it is connected.
+            try await writer.write(ByteBuffer(string: "retry: 2000\n\n"))
+            for await event in stream {
+                switch event {
+                case .text(let text): try await writer.write(ByteBuffer(string: text))
+                case .heartbeat: try await writer.write(ByteBuffer(string: ": still here\n\n"))
+                }
+            }
+            try await writer.finish(nil)
+        }
+        return Response(
+            status: .ok,
+            headers: [.contentType: "text/event-stream", .cacheControl: "no-store", .xAccelBuffering: "no"], body: body)
     }
 }

@@ -74,19 +74,6 @@ struct ItemRoutes {
         guard shop.settings.catalogue.item(id) != nil else { throw Problem(.noSuchResource) }
         let last = request.headers[.lastEventID].flatMap { Int64($0) }
         let stream = try await shop.hub.listen(to: id, after: last)
-        let body = ResponseBody { writer in
-            // At once, so that a browser knows that it is connected.
-            try await writer.write(ByteBuffer(string: "retry: 2000\n\n"))
-            for await event in stream {
-                switch event {
-                case .text(let text): try await writer.write(ByteBuffer(string: text))
-                case .heartbeat: try await writer.write(ByteBuffer(string: ": still here\n\n"))
-                }
-            }
-            try await writer.finish(nil)
-        }
-        return Response(
-            status: .ok,
-            headers: [.contentType: "text/event-stream", .cacheControl: "no-store", .xAccelBuffering: "no"], body: body)
+        return .events(stream)
     }
 }

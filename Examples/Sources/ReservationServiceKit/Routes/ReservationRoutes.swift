@@ -51,10 +51,17 @@ struct ReservationRoutes {
         let body = try await request.decoded(ReservationRequest.self, upTo: shop.settings.limits.bodyBytes)
         let lines = try body.cart()
         let ttl = try Request.duration(body.ttl)
-        // A waiting line will answer here, too: 202 with the ticket's place under /v1/requests.
-        let reservation = try await shop.service.reserve(lines, for: caller.holder, ttl: ttl, key: key)
-        return .json(
-            json(reservation), status: .created, headers: [.location: "/v1/reservations/\(reservation.id)"])
+        guard shop.line.isRunning || !shop.isQueued(lines) else {
+            throw Problem(.lineClosed, retryAfter: .seconds(1))
+        }
+        switch try await shop.service.submit(lines, for: caller.holder, ttl: ttl, key: key) {
+        case .queued(let ticket): return RequestRoutes(shop: shop).accepted(ticket)
+        case .reserved(let reservation):
+            // Nothing was claimed for it: it was decided in its line before.
+            RequestNotes.current?.note { if $0.claims == 0 { $0.isReplayed = true } }
+            return .json(
+                shop.json(reservation), status: .created, headers: [.location: "/v1/reservations/\(reservation.id)"])
+        }
     }
 
     private func one(
@@ -65,23 +72,6 @@ struct ReservationRoutes {
         guard let id = context.parameters.get("id").flatMap({ ReservationID($0) }) else {
             throw Problem(.noSuchResource)
         }
-        return .json(json(try await act(id, caller.holder, request.headers[.idempotencyKey])))
-    }
-
-    private func json(_ reservation: Reservation) -> JSON {
-        reservation.json(strategy: shop.strategyName(of: reservation.lines.first?.bucket.item ?? ""))
-    }
-}
-
-/// Where requests that wait in line will be looked up and withdrawn. No strategy has a line yet, so there is none to find.
-struct RequestRoutes {
-    func add(to router: Router<ShopContext>) {
-        router.get("/v1/requests/{key}") { _, context in try none(context) }
-        router.delete("/v1/requests/{key}") { _, context in try none(context) }
-    }
-
-    private func none(_ context: ShopContext) throws -> Response {
-        _ = try context.requireCaller()
-        throw Problem(.noSuchResource)
+        return .json(shop.json(try await act(id, caller.holder, request.headers[.idempotencyKey])))
     }
 }

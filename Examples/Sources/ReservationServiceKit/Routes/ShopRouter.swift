@@ -8,7 +8,7 @@ package enum ShopRouter {
         SystemRoutes(shop: shop).add(to: router)
         ItemRoutes(shop: shop).add(to: router)
         ReservationRoutes(shop: shop).add(to: router)
-        RequestRoutes().add(to: router)
+        RequestRoutes(shop: shop).add(to: router)
         AdminRoutes(shop: shop).add(to: router)
         return router
     }

@@ -33,9 +33,13 @@ struct SystemRoutes {
             guard status.isHeld != nil else { throw Problem(.timedOut) }
         }
         let needsLocks = shop.settings.strategy == .locked
-        let isReady = store && (locks || !needsLocks)
+        // Before its lines are open, a service that has just begun can take no request for them.
+        let isReady = store && (locks || !needsLocks) && shop.line.isRunning
         return .json(
-            .object([("ready", .bool(isReady)), ("store", .bool(store)), ("locks", .bool(locks))]),
+            .object([
+                ("ready", .bool(isReady)), ("store", .bool(store)), ("locks", .bool(locks)),
+                ("lines", .bool(shop.line.isRunning)),
+            ]),
             status: isReady ? .ok : .serviceUnavailable)
     }
 
@@ -79,6 +83,7 @@ package enum ProblemCodes {
             "hold-expired",
             "already-confirmed", "already-cancelled", "already-returned", "not-confirmed", "extension-limit",
             "not-found", "idempotency-key-reused", "idempotency-in-progress", "hold-limit",
+            "queue-full", "queue-limit", "withdrawn", "turn-missed",
             "capacity-below-commitments", "invalid-request", "cancelled", "closed", "misconfigured", "failed",
         ])
 }

@@ -73,9 +73,34 @@ struct RushBuyer: Sendable {
     private func reserve() async -> RushClient.Answer? {
         let ttl = plan.isLifecycle ? ",\"ttl\":\(Rush.lifecycleHold)" : ""
         let body = "{\"lines\":[{\"item\":\"\(plan.item)\",\"quantity\":1}]\(ttl)}"
-        return await patiently {
+        let answer = await patiently {
             try await client.send(.POST, "/v1/reservations", token: token, key: key, body: body)
         }
+        guard let answer, answer.status == 202, let place = answer.location else { return answer }
+        return await waitInLine(place, answer)
+    }
+
+    /// Asks where it stands until it is decided. What comes of it is answered as if nothing had been waited for.
+    private func waitInLine(_ place: String, _ accepted: RushClient.Answer) async -> RushClient.Answer? {
+        var last = accepted
+        let end = ContinuousClock.now + plan.linePatience
+        // An idle line decides at once.
+        var wait: Duration = .milliseconds(100)
+        while ContinuousClock.now + wait < end, !Task.isCancelled {
+            try? await Task.sleep(for: wait)
+            guard let answer = await patiently({ try await client.send(.GET, place, token: token) }) else {
+                return last
+            }
+            if answer.status == 303, let reservation = answer.location {
+                let held = await patiently { try await client.send(.GET, reservation, token: token) }
+                return held?.status == 200 ? held?.with(status: 201) : held
+            }
+            if let refusal = answer.refusal { return refusal }
+            guard answer.status == 200 else { return answer }
+            last = answer.with(status: 202)
+            wait = min(answer.retryAfter ?? .seconds(1), .seconds(15)) + .milliseconds(Int.random(in: 0...200))
+        }
+        return last
     }
 
     /// Sends the same request until there is an answer that is one. Without any answer it is sent again: the key makes it the

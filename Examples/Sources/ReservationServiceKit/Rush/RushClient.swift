@@ -10,8 +10,22 @@ struct RushClient: Sendable {
         let body: Data
         let retryAfter: Duration?
         let isReplayed: Bool
+        var location: String?
 
         func decode<Body: Decodable>(_ type: Body.Type) -> Body? { try? JSONDecoder().decode(type, from: body) }
+
+        func with(status: Int) -> Answer {
+            Answer(status: status, body: body, retryAfter: retryAfter, isReplayed: isReplayed)
+        }
+
+        /// The problem of a request that was refused in its line.
+        var refusal: Answer? {
+            guard status == 200, let json = try? JSONSerialization.jsonObject(with: body) as? [String: Any],
+                let problem = json["problem"] as? [String: Any], let status = problem["status"] as? Int,
+                let body = try? JSONSerialization.data(withJSONObject: problem)
+            else { return nil }
+            return Answer(status: status, body: body, retryAfter: nil, isReplayed: false)
+        }
 
         var code: String { decode(ProblemBody.self)?.code ?? "status-\(status)" }
     }
@@ -44,6 +58,8 @@ struct RushClient: Sendable {
     ) async throws -> Result {
         var configuration = HTTPClient.Configuration()
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = connections
+        // What was reserved is another answer, and is asked for as such.
+        configuration.redirectConfiguration = .disallow
         configuration.timeout.connect = .seconds(5)
         let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
@@ -72,7 +88,8 @@ struct RushClient: Sendable {
         return Answer(
             status: Int(response.status.code), body: Data(bytes.readableBytesView),
             retryAfter: response.headers.first(name: "Retry-After").flatMap { Int($0) }.map { .seconds($0) },
-            isReplayed: response.headers.first(name: "Idempotent-Replayed") == "true")
+            isReplayed: response.headers.first(name: "Idempotent-Replayed") == "true",
+            location: response.headers.first(name: "Location"))
     }
 
     func item(_ id: String) async throws -> Item {

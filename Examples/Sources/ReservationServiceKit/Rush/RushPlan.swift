@@ -16,6 +16,8 @@ package struct RushPlan: Sendable {
     package var adminToken: String?
     /// How long a buyer tries again for when the service is busy.
     package var patience: Duration = .seconds(30)
+    /// How long a buyer waits in a line.
+    package var linePatience: Duration = .seconds(300)
     /// How many may be on their way at once; who comes when there are so many is dropped, and counted.
     package var maximumOutstanding = 8_192
 

@@ -5,7 +5,7 @@ import ReservationsSQLite
 
 /// Opens the store that an argument names.
 package enum StoreChoice {
-    package static func open(_ argument: String) async throws(Failure) -> any ReservationStore {
+    package static func open(_ argument: String) async throws(Failure) -> any QueueingReservationStore {
         do throws(StoreError) {
             if argument.hasPrefix("sqlite:") {
                 return try await SQLiteReservationStore.open(String(argument.dropFirst("sqlite:".count)))

@@ -38,7 +38,35 @@ package final class Tally: Sendable {
 
     private let items = Mutex<[String: Counts]>([:])
 
+    /// What those want who wait in lines: the verdict on them names only their request.
+    private let wanted = Mutex<[RequestName: String]>([:])
+    /// They may be decided in another process, which does not tell this one.
+    private static let maximumWanted = 200_000
+
     package init() {}
+
+    func wait(_ claims: [Claim]) {
+        wanted.withLock { wanted in
+            if wanted.count >= Self.maximumWanted { wanted = [:] }
+            for claim in claims {
+                guard let name = claim.name, let item = claim.cart.buckets.first?.item else { continue }
+                wanted[name] = item
+            }
+        }
+    }
+
+    func leave(_ names: [RequestName]) {
+        guard !names.isEmpty else { return }
+        wanted.withLock { wanted in for name in names { wanted[name] = nil } }
+    }
+
+    func decide(_ verdicts: [BatchOutcome.Verdict]) {
+        let items = wanted.withLock { wanted in verdicts.map { wanted.removeValue(forKey: $0.request) } }
+        for (verdict, item) in zip(verdicts, items) {
+            guard let item else { continue }
+            count(item) { if verdict.kind == .held { $0.held += 1 } else { $0.refused += 1 } }
+        }
+    }
 
     package func counts(of item: String) -> Counts { items.withLock { $0[item] ?? Counts() } }
 
@@ -49,10 +77,10 @@ package final class Tally: Sendable {
 
 /// A store that tells what passes through it, and changes nothing.
 package struct WatchedStore: ReservationStore {
-    let store: any ReservationStore
+    let store: any QueueingReservationStore
     let tally: Tally
 
-    package init(_ store: any ReservationStore, tally: Tally) {
+    package init(_ store: any QueueingReservationStore, tally: Tally) {
         self.store = store
         self.tally = tally
     }

@@ -42,6 +42,10 @@ struct Schema {
     }
 
     private func typeFlaws(_ value: Any, _ schema: [String: Any], _ path: String) -> [String] {
+        if let types = schema["type"] as? [String] {
+            let isOne = types.contains { typeFlaws(value, ["type": $0], path).isEmpty }
+            return isOne ? [] : ["\(path): \(value) is none of \(types)"]
+        }
         guard let type = schema["type"] as? String else { return [] }
         let isRight: Bool =
             switch type {
@@ -50,6 +54,7 @@ struct Schema {
             case "string": value is String
             case "boolean": value is Bool
             case "integer": (value as? NSNumber).map { $0.doubleValue == $0.doubleValue.rounded() } ?? false
+            case "null": value is NSNull
             case "number": value is NSNumber
             default: false
             }

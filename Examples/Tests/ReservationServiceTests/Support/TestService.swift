@@ -64,7 +64,9 @@ struct TestService: Sendable {
         var logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
         logger.logLevel = .critical
         let server = Server(settings: settings, registry: registry, logger: logger)
-        let http = HTTPClient(eventLoopGroupProvider: .singleton)
+        var client = HTTPClient.Configuration()
+        client.redirectConfiguration = .disallow
+        let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: client)
         do {
             try await server.run(while: { try await body(TestService(running: $0, http: http)) })
             try await http.shutdown()

@@ -11,8 +11,13 @@ enum Parent {
     /// Ends this process with its parent, however that ends: the kernel closes the pipe.
     static func follow() {
         Thread.detachNewThread {
-            while !FileHandle.standardInput.availableData.isEmpty { end.store(true, ordering: .relaxed) }
-            exit(3)
+            var byte: UInt8 = 0
+            while true {
+                // Not Foundation's file handle, which makes an end of the process when a signal interrupts it.
+                let count = read(STDIN_FILENO, &byte, 1)
+                if count > 0 { end.store(true, ordering: .relaxed) }
+                if count == 0 || count < 0 && errno != EINTR { exit(3) }
+            }
         }
     }
 }

@@ -166,58 +166,12 @@ final class ProcessSupervisor: Sendable {
     }
 
     /// The shell gets `stream` as its standard input and output, and no other descriptor of ours: a server that
-    /// inherited a client's socket would keep the connection open after the client closed it.
+    /// inherited a client's socket would keep the connection open after the client closed it. A group of its own: a Ctrl-C in
+    /// the terminal is for the tests; the server follows them.
     private static func spawnShell(arguments: [String], stream: CInt) throws(TestSupportError) -> pid_t {
-        #if canImport(Darwin)
-            var actions: posix_spawn_file_actions_t?
-            var attributes: posix_spawnattr_t?
-        #else
-            var actions = posix_spawn_file_actions_t()
-            var attributes = posix_spawnattr_t()
-        #endif
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-
-        posix_spawn_file_actions_adddup2(&actions, stream, 0)
-        posix_spawn_file_actions_adddup2(&actions, stream, 1)
-        posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        posix_spawnattr_setsigmask(&attributes, &signals)
-        sigaddset(&signals, SIGPIPE)
-        posix_spawnattr_setsigdefault(&attributes, &signals)
-        // A group of its own: a Ctrl-C in the terminal is for the tests; the server follows them.
-        var flags = CInt(POSIX_SPAWN_SETPGROUP) | CInt(POSIX_SPAWN_SETSIGMASK) | CInt(POSIX_SPAWN_SETSIGDEF)
-        #if canImport(Darwin)
-            flags |= CInt(POSIX_SPAWN_CLOEXEC_DEFAULT)
-        #else
-            closeFrom(3, in: &actions)
-        #endif
-        posix_spawnattr_setflags(&attributes, Int16(flags))
-
-        var argv: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
-        defer { for pointer in argv { free(pointer) } }
-        argv.append(nil)
-        var pid: pid_t = 0
-        let code = posix_spawn(&pid, "/bin/sh", &actions, &attributes, argv, environ)
-        guard code == 0 else { throw .system("posix_spawn /bin/sh", code) }
-        return pid
+        try POSIX.spawn("/bin/sh", arguments, input: stream, output: stream, isQuiet: true)
     }
 }
-
-#if !canImport(Darwin)
-    /// Glibc has had the function since 2.34, but hides its declaration from Swift. Without it, the usual range must do.
-    private func closeFrom(_ first: CInt, in actions: inout posix_spawn_file_actions_t) {
-        typealias Function = @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt
-        if let symbol = dlsym(nil, "posix_spawn_file_actions_addclosefrom_np") {
-            _ = unsafeBitCast(symbol, to: Function.self)(&actions, first)
-        } else {
-            for descriptor in first..<1024 { posix_spawn_file_actions_addclose(&actions, descriptor) }
-        }
-    }
-#endif
 
 /// `close(2)`, where a method of the same name is nearer.
 private func close_(_ descriptor: CInt) {

@@ -74,6 +74,8 @@ struct PartitionOwner {
     }
 
     private func recover(from error: any Error, _ sentence: String, _ reign: inout Reign) async throws {
+        // An orderly end is no trouble.
+        try Task.checkCancellation()
         reign.failures += 1
         // Whoever was cut off could not show that he was there.
         reign.listeningSince = .now

@@ -239,15 +239,18 @@ BEGIN
         RETURN NEXT;
         RETURN;
     END IF;
-    WITH turns AS (
+    -- By their names, one by one and in one order, and never by all who wait in the line: those may be very many.
+    WITH turns AS MATERIALIZED (
         SELECT t.caller, t.key, min(t.place) AS place
-        FROM unnest(p_callers, p_keys) WITH ORDINALITY AS t(caller, key, place) GROUP BY t.caller, t.key
+        FROM unnest(p_callers, p_keys) WITH ORDINALITY AS t(caller, key, place)
+        GROUP BY t.caller, t.key ORDER BY t.caller COLLATE "C", t.key COLLATE "C"
     ), locked AS MATERIALIZED (
         SELECT t.place, r.caller, r.key, r.number, p_treatments[t.place] AS treatment,
             CASE p_treatments[t.place] WHEN 'decide' THEN r.claim::json END AS claim
-        FROM turns t JOIN request r ON r.caller = t.caller AND r.key = t.key
+        FROM turns t, LATERAL (
+            SELECT * FROM request x WHERE x.caller = t.caller AND x.key = t.key OFFSET 0 FOR UPDATE
+        ) r
         WHERE r.state = 'queued' AND r.partition = p_partition
-        ORDER BY r.caller, r.key FOR UPDATE OF r
     ), ordered AS (
         SELECT * FROM locked l ORDER BY l.place
     )

@@ -69,14 +69,7 @@ struct Rush: Sendable {
 
     /// For this long, or until everything is sold out.
     func run(for limit: Duration?, capacity: Int) async throws -> Measurement {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for bucket in items {
-                group.addTask {
-                    _ = try await store.restock(StockChange(bucket: bucket, delta: capacity, actor: "stock"))
-                }
-            }
-            try await group.waitForAll()
-        }
+        try await stock(capacity)
         let counted = Counted(strategy)
         var configuration = ReservationService.Configuration()
         configuration.strategy = Strategy(counted)
@@ -98,6 +91,19 @@ struct Rush: Sendable {
         }
         total.drift = abs(held - total.latencies.count)
         return total
+    }
+
+    /// A few at once: SQLite has one writer, and a limit for those who wait for it.
+    private func stock(_ capacity: Int) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (index, bucket) in items.enumerated() {
+                if index >= 8 { try await group.next() }
+                group.addTask {
+                    _ = try await store.restock(StockChange(bucket: bucket, delta: capacity, actor: "stock"))
+                }
+            }
+            try await group.waitForAll()
+        }
     }
 
     private func reserve(from service: ReservationService, until deadline: ContinuousClock.Instant?) async

@@ -110,7 +110,8 @@ struct RedisQueueFaultTests {
                 let queue = try RedisStreamQueue(server.url)
                 for caller in ["ann", "bob"] {
                     // Who came long ago, so that it matters whether he was heard since.
-                    try server.command("XADD", "{rsv:q:0}", "\(1_000 + (caller == "bob" ? 1 : 0))-0", "c", caller, "k", "k")
+                    try server.command(
+                        "XADD", "{rsv:q:0}", "\(1_000 + (caller == "bob" ? 1 : 0))-0", "c", caller, "k", "k")
                 }
                 try await queue.touch([RequestName(caller: "ann", key: "k")], in: 0)
                 let entries = try await queue.read(0, after: .start, limit: 10, wait: .seconds(1))

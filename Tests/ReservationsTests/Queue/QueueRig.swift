@@ -17,8 +17,8 @@ struct QueueRig: Sendable {
 
     init(
         store: any QueueingReservationStore, queue: any ReservationQueue, locks: RedisLocks,
-        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
-        _ configure: (inout WaitingLine.Configuration) -> Void = { _ in }
+        _ configure: (inout WaitingLine.Configuration) -> Void = { _ in },
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
     ) throws {
         self.store = store
         self.queue = queue
@@ -129,7 +129,7 @@ func withQueueRig<Result: Sendable>(
 ) async throws -> Result {
     let server = try RedisTestServer()
     let locks = try RedisLocks(.node(server.url))
-    let rig = try QueueRig(store: store, queue: queue, locks: locks, now: now, configure)
+    let rig = try QueueRig(store: store, queue: queue, locks: locks, configure, now: now)
     do {
         let result = try await rig.running { try await body($0, server) }
         await locks.shutdown()

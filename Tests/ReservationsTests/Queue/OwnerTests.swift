@@ -178,7 +178,8 @@ struct OwnerTests {
                 return await group.reduce(into: [:]) { $0[$1, default: 0] += 1 }
             }
             #expect(outcomes == ["held": 100, "out-of-stock": count - 100])
-            #expect(store.requestsAsked < count * 3)
+            // Whoever waits where it is decided is told without a look.
+            #expect(store.requestsAsked < count / 2)
             #expect(try await rig.store.audit(grace: .seconds(5)).isClean)
         }
     }

@@ -73,6 +73,7 @@ let package = Package(
             name: "Reservations",
             dependencies: [
                 "Hiredis", "Reactor", "RedisLocks",
+                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),

@@ -1,11 +1,5 @@
 import Reservations
 
-#if canImport(FoundationEssentials)
-    import FoundationEssentials
-#else
-    import Foundation
-#endif
-
 extension PostgreSQLReservationStore: QueueingReservationStore {
     /// See `QueueingReservationStore.preparePartitions(_:)`.
     public func preparePartitions(_ count: Int) async throws(StoreError) -> [Int64] {
@@ -26,7 +20,7 @@ extension PostgreSQLReservationStore: QueueingReservationStore {
         for claim in claims {
             guard let request = claim.request else { throw .keyless }
             requests.append(request)
-            bodies.append(try QueuedClaim(claim).json())
+            bodies.append(QueuedClaim(claim).json)
         }
         let rows = try await write(
             "SELECT outcome, line_number, stored, reservation FROM enqueue($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -79,19 +73,17 @@ extension PostgreSQLReservationStore: QueueingReservationStore {
     public func decide(_ batch: QueueBatch) async throws(StoreError) -> BatchOutcome {
         let requests = batch.turns.map(\.request)
         let rows = try await write(
-            "SELECT outcome, served_through, answer FROM decide($1, $2, $3, $4, $5, $6, $7, $8)",
+            """
+            SELECT word, served_through, answer, place, reservation, created, expires, deadline
+            FROM decide($1, $2, $3, $4, $5, $6, $7, $8)
+            """,
             [
                 "\(batch.partition)", "\(batch.token)", "\(batch.from)", "\(batch.through)",
                 Statement.array(requests.map(\.caller)), Statement.array(requests.map(\.key)),
                 Statement.array(batch.turns.map { Self.word($0.treatment) }), batch.isFinal ? "t" : "f",
             ])
-        guard rows.count == 1 else { throw .nonsense }
         switch rows[0, 0] {
-        case "decided":
-            let verdicts = try rows[0, 2].map { (json) throws(StoreError) in
-                try Self.verdicts(json, of: requests)
-            }
-            return .decided(served: try Self.number(rows[0, 1]), verdicts ?? [])
+        case "decided": return .decided(served: try Self.number(rows[0, 1]), try Self.verdicts(rows, of: requests))
         case "overdue": return .overdue(try Answers.buckets(rows[0, 2]))
         case "superseded": return .superseded
         default: throw .nonsense
@@ -106,16 +98,42 @@ extension PostgreSQLReservationStore: QueueingReservationStore {
         }
     }
 
-    private static func verdicts(_ json: String, of requests: [RequestName]) throws(StoreError) -> [BatchOutcome
-        .Verdict]
-    {
+    /// All rows but the first.
+    private static func verdicts(
+        _ rows: Rows, of requests: [RequestName]
+    ) throws(StoreError) -> [BatchOutcome.Verdict] {
         var verdicts: [BatchOutcome.Verdict] = []
-        for verdict in try Answers.decode([VerdictAnswer].self, json) {
-            guard requests.indices.contains(verdict.place), let kind = BatchOutcome.Verdict.Kind(rawValue: verdict.kind)
+        verdicts.reserveCapacity(rows.count)
+        // When it is sold out, many are told the same.
+        var refusals: [String: ClaimOutcome] = [:]
+        for row in 1..<max(rows.count, 1) {
+            let place = Int(clamping: try number(rows[row, 3]))
+            guard requests.indices.contains(place), let kind = rows[row, 0].flatMap(BatchOutcome.Verdict.Kind.init)
             else { throw .nonsense }
-            verdicts.append(.init(requests[verdict.place], kind))
+            verdicts.append(.init(requests[place], kind, try answer(kind, rows[row], &refusals)))
         }
         return verdicts
+    }
+
+    private static func answer(
+        _ kind: BatchOutcome.Verdict.Kind, _ row: ArraySlice<String?>, _ refusals: inout [String: ClaimOutcome]
+    ) throws(StoreError) -> BatchOutcome.Answer? {
+        let row = Array(row)
+        switch kind {
+        case .skipped, .failed: return nil
+        case .held:
+            guard let id = row[4].flatMap(ReservationID.init) else { throw .nonsense }
+            return .held(
+                .init(
+                    id: id, createdAt: try Answers.date(row[5]), expiresAt: try Answers.date(row[6]),
+                    hardDeadline: try Answers.date(row[7])))
+        case .refused:
+            guard let text = row[2] else { throw .nonsense }
+            if let known = refusals[text] { return .refused(known) }
+            let outcome = try decided(text, nil)
+            refusals[text] = outcome
+            return .refused(outcome)
+        }
     }
 
     /// See `QueueingReservationStore.waiting(in:after:through:longerThan:limit:)`.
@@ -142,6 +160,17 @@ extension PostgreSQLReservationStore: QueueingReservationStore {
     public func withdraw(_ request: RequestName) async throws(StoreError) -> QueuedRequest? {
         _ = try await write("SELECT withdraw($1, $2)", [request.caller, request.key])
         return try await requests([request])[0]
+    }
+
+    /// See `QueueingReservationStore.lag()`.
+    public func lag() async throws(StoreError) -> [LineLag] {
+        let rows = try await read("SELECT waiting, CASE WHEN waiting > 0 THEN oldest END FROM line_lags()", [])
+        var lags: [LineLag] = []
+        for row in 0..<rows.count {
+            let oldest = rows[row, 1].flatMap { Int64($0) }.map { Duration.microseconds($0) }
+            lags.append(LineLag(waiting: Int(clamping: try Self.number(rows[row, 0])), oldest: oldest))
+        }
+        return lags
     }
 
     /// See `QueueingReservationStore.requests(_:)`.
@@ -193,54 +222,42 @@ extension PostgreSQLReservationStore: QueueingReservationStore {
         let outcome: String
         let answer: String
     }
-
-    private struct VerdictAnswer: Decodable {
-        let place: Int
-        let kind: String
-
-        init(from decoder: any Decoder) throws {
-            var container = try decoder.unkeyedContainer()
-            place = try container.decode(Int.self)
-            kind = try container.decode(String.self)
-        }
-    }
 }
 
-/// A claim as it waits in the table.
-private struct QueuedClaim: Encodable {
-    struct Line: Encodable {
-        let kind: String
-        let item: String
-        let label: String
-        let night: String
-        let quantity: Int
-    }
-
-    let id: String
-    /// In microseconds.
-    let ttl: Int64
-    /// In microseconds.
-    let total: Int64
-    let limit: Int?
-    let lines: [Line]
+/// A claim as it waits in the table: JSON, written by hand, for every request is.
+struct QueuedClaim {
+    let json: String
 
     init(_ claim: Claim) {
-        id = "\(claim.id)"
-        ttl = Int64(Answers.micros(claim.ttl)) ?? 0
-        total = Int64(Answers.micros(claim.totalHold)) ?? 0
-        limit = claim.maximumLiveHolds
-        lines = claim.cart.lines.map {
-            Line(
-                kind: $0.bucket.kind.rawValue, item: $0.bucket.item, label: $0.bucket.label, night: $0.bucket.night,
-                quantity: $0.quantity)
+        var text = "{\"id\":\"\(claim.id)\",\"ttl\":\(Answers.micros(claim.ttl))"
+        text += ",\"total\":\(Answers.micros(claim.totalHold))"
+        if let limit = claim.maximumLiveHolds { text += ",\"limit\":\(limit)" }
+        text += ",\"lines\":["
+        for (index, line) in claim.cart.lines.enumerated() {
+            text += index == 0 ? "{\"kind\":\"" : ",{\"kind\":\""
+            text += line.bucket.kind.rawValue
+            for (name, value) in [
+                ("item", line.bucket.item), ("label", line.bucket.label), ("night", line.bucket.night),
+            ] {
+                text += "\",\"\(name)\":\""
+                Self.append(value, to: &text)
+            }
+            text += "\",\"quantity\":\(line.quantity)}"
         }
+        json = text + "]}"
     }
 
-    func json() throws(StoreError) -> String {
-        do {
-            return String(decoding: try JSONEncoder().encode(self), as: UTF8.self)
-        } catch {
-            throw StoreError(.failed, "A claim cannot be written down.")
+    private static func append(_ value: String, to text: inout String) {
+        for scalar in value.unicodeScalars {
+            switch scalar {
+            case "\"", "\\":
+                text.unicodeScalars.append("\\")
+                text.unicodeScalars.append(scalar)
+            case _ where scalar.value < 0x20:
+                let digits = String(scalar.value, radix: 16)
+                text += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default: text.unicodeScalars.append(scalar)
+            }
         }
     }
 }

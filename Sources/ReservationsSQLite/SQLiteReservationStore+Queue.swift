@@ -45,6 +45,11 @@ extension SQLiteReservationStore: QueueingReservationStore {
         try await connections.write { try $0.withdraw(request) }
     }
 
+    /// See `QueueingReservationStore.lag()`.
+    public func lag() async throws(StoreError) -> [LineLag] {
+        try await connections.read { try $0.lag() }
+    }
+
     /// See `QueueingReservationStore.requests(_:)`.
     public func requests(_ names: [RequestName]) async throws(StoreError) -> [QueuedRequest?] {
         try await connections.read { tables in try names.map { try tables.request($0) } }

@@ -11,6 +11,12 @@ extension SQL {
             p.accepted))
         FROM queue_partition AS p ORDER BY p.partition
         """
+    static let lags = """
+        SELECT p.partition, p.served, p.accepted,
+            (SELECT r.created_at FROM request AS r
+             WHERE r.state = 'queued' AND r.partition = p.partition ORDER BY r.number LIMIT 1)
+        FROM queue_partition AS p ORDER BY p.partition
+        """
     static let partition = "SELECT token, position, served, accepted FROM queue_partition WHERE partition = ?"
     static let takePartition = "UPDATE queue_partition SET token = ? WHERE partition = ? AND token <= ?"
     static let rewindPartition = "UPDATE queue_partition SET position = ? WHERE partition = ? AND token = ?"
@@ -32,6 +38,9 @@ extension SQL {
         """
     static let endQueued = """
         UPDATE request SET state = ?, answer = ?, claim = NULL WHERE caller = ? AND key = ? AND state = 'queued'
+        """
+    static let endHeld = """
+        UPDATE request SET state = 'done', reservation_id = ?, claim = NULL, answer = NULL WHERE caller = ? AND key = ?
         """
     static let waiting = """
         SELECT caller, key, number FROM request

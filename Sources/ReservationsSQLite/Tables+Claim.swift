@@ -44,9 +44,7 @@ extension Tables {
     }
 
     /// The connection has the database's only write lock: what is read here is what will be written over.
-    ///
-    /// - Parameter takesTurn: whether the claim comes from its line, and not past it.
-    func claim(_ claim: Claim, by rule: ClaimRule, takesTurn: Bool = false) throws -> Verdict<ClaimOutcome> {
+    func claim(_ claim: Claim, by rule: ClaimRule) throws -> Verdict<ClaimOutcome> {
         if case .fenced(let token) = rule {
             // Before anything is read. A refusal takes it back with the transaction.
             for bucket in claim.cart.buckets {
@@ -54,17 +52,12 @@ extension Tables {
                     SQL.raiseFence, [token, bucket.item, bucket.label, bucket.night, bucket.kind.rawValue, token])
             }
         }
-        if let refusal = try refusal(of: claim, by: rule, takesTurn: takesTurn) { return .drop(refusal) }
+        if let refusal = try refusal(of: claim, by: rule) { return .drop(refusal) }
         let lines = try claim.cart.lines.map { line in
             guard let row = try row(of: line.bucket) else { throw Self.lost }
             return (id: row.id, line: line)
         }
-        let total = max(0, claim.totalHold.milliseconds)
-        let ttl = min(claim.ttl.milliseconds, total)
-        let reservation = Reservation(
-            id: claim.id, holder: claim.holder, lines: claim.cart.lines, state: .held,
-            expiresAt: Date(milliseconds: now + ttl), hardDeadline: Date(milliseconds: now + total), createdAt: date,
-            resolvedAt: nil)
+        let reservation = newReservation(of: claim)
         try insert(reservation, lines: lines, as: .held)
         for (id, line) in lines {
             let move = Move(bucket: id, kind: .hold, held: line.quantity)
@@ -75,11 +68,20 @@ extension Tables {
         return .keep(.held(reservation))
     }
 
+    func newReservation(of claim: Claim) -> Reservation {
+        let total = max(0, claim.totalHold.milliseconds)
+        let ttl = min(claim.ttl.milliseconds, total)
+        return Reservation(
+            id: claim.id, holder: claim.holder, lines: claim.cart.lines, state: .held,
+            expiresAt: Date(milliseconds: now + ttl), hardDeadline: Date(milliseconds: now + total), createdAt: date,
+            resolvedAt: nil)
+    }
+
     /// Why the claim cannot be made, as far as this transaction sees; in the order of the contract. Reads only.
-    func refusal(of claim: Claim, by rule: ClaimRule, takesTurn: Bool = false) throws -> ClaimOutcome? {
+    func refusal(of claim: Claim, by rule: ClaimRule) throws -> ClaimOutcome? {
         switch try replay(of: claim.request) {
         case .isNew: break
-        case .waiting: if !takesTurn { return .key(.inProgress) }
+        case .waiting: return .key(.inProgress)
         case .reservation(let id):
             guard let found = try reservation(id, holder: nil) else { throw Self.lost }
             return .replayed(found)
@@ -92,7 +94,7 @@ extension Tables {
             return .replayed(found)
         }
         if let limit = claim.maximumLiveHolds {
-            let current = try first(SQL.liveHolds, [claim.holder, now]) { try $0.decode(Int.self, atIndex: 0) } ?? 0
+            let current = try liveHolds(of: claim.holder)
             if current >= limit { return .holdLimit(current: current) }
         }
         let wanted = try claim.cart.lines.map(wanted)
@@ -136,7 +138,7 @@ extension Tables {
 
     private func shortages(in lines: [Wanted], holder: String) throws -> [Shortage] {
         try lines.filter(\.isShort).map { wanted in
-            let holds = try wanted.row.flatMap { try first(SQL.heldBy, [holder, $0.id, now], Holds.init) }
+            let holds = try wanted.row.map { try self.holds(on: $0.id, of: holder) }
             return Shortage(
                 bucket: wanted.line.bucket, requested: wanted.line.quantity, state: wanted.row?.state,
                 heldByHolder: holds?.own ?? 0, heldByOthers: holds?.others ?? 0, nextReleaseAt: holds?.release,
@@ -144,13 +146,22 @@ extension Tables {
         }
     }
 
+    func liveHolds(of holder: String) throws -> Int {
+        try first(SQL.liveHolds, [holder, now]) { try $0.decode(Int.self, atIndex: 0) } ?? 0
+    }
+
+    func holds(on bucket: Int64, of holder: String) throws -> Holds {
+        guard let found = try first(SQL.heldBy, [holder, bucket, now], Holds.init) else { throw Self.lost }
+        return found
+    }
+
     /// From the columns of ``SQL/heldBy``.
-    private struct Holds {
+    struct Holds {
         let own: Int
         let others: Int
         let release: Date?
 
-        init(_ row: Row) throws {
+        fileprivate init(_ row: Row) throws {
             own = try row.decode(atIndex: 0)
             others = try row.decode(atIndex: 1)
             release = try row.optionalDate(2)

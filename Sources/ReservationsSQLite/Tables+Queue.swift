@@ -47,6 +47,24 @@ extension Tables {
         return max(partition.served, first.map { $0 - 1 } ?? partition.accepted)
     }
 
+    func lag() throws -> [LineLag] {
+        let lines = try all(SQL.lags, []) { row in
+            (
+                partition: try row.decode(Int.self, atIndex: 0), served: try row.decode(Int64.self, atIndex: 1),
+                accepted: try row.decode(Int64.self, atIndex: 2), since: try row.decode(Int64?.self, atIndex: 3)
+            )
+        }
+        return try lines.map { line in
+            guard let since = line.since else { return LineLag(waiting: 0, oldest: nil) }
+            let first = try first(SQL.firstWaiting, [line.partition, line.served]) {
+                try $0.decode(Int64?.self, atIndex: 0)
+            }
+            let gone = (first ?? nil).map { $0 - 1 } ?? line.accepted
+            let waiting = max(1, line.accepted - max(line.served, gone))
+            return LineLag(waiting: Int(clamping: waiting), oldest: .milliseconds(max(0, now - since)))
+        }
+    }
+
     // MARK: Intake
 
     func enqueue(_ claims: [Claim], in partition: Int, limits: IntakeLimits) throws -> Verdict<[IntakeOutcome]> {
@@ -65,7 +83,7 @@ extension Tables {
                 SQL.enqueue,
                 [
                     request.caller, request.key, request.operation, request.fingerprint, partition, accepted,
-                    try StoreError.encode(StoredClaim(claim)), now,
+                    StoredClaim(claim).text, now,
                 ])
             return .waiting(number: accepted)
         }
@@ -91,7 +109,7 @@ extension Tables {
         }
     }
 
-    private struct Queued {
+    struct Queued {
         let request: QueuedRequest
         let key: RequestKey
         let claim: String?
@@ -112,7 +130,7 @@ extension Tables {
         }
     }
 
-    private enum RequestState: String {
+    enum RequestState: String {
         case queued, done, refused, withdrawn, skipped, failed
     }
 
@@ -148,18 +166,18 @@ extension Tables {
     func decide(_ batch: QueueBatch) throws -> Verdict<BatchOutcome> {
         let before = try partition(batch.partition)
         guard before.token == batch.token, before.position == batch.from.description else { return .drop(.superseded) }
+        var decision = BatchDecision(tables: self, isFinal: batch.isFinal)
         var verdicts: [BatchOutcome.Verdict] = []
-        var overdue: Set<Bucket> = []
         var served = before.served
         for turn in batch.turns {
             guard let entry = try queued(turn.request), entry.request.state == .waiting,
                 entry.request.partition == batch.partition
             else { continue }
             served = max(served, entry.request.number)
-            let kind = try decide(turn, entry, &overdue, isFinal: batch.isFinal)
-            verdicts.append(.init(turn.request, kind))
+            verdicts.append(try decision.decide(turn, entry))
         }
-        guard overdue.isEmpty else { return .drop(.overdue(overdue.sorted())) }
+        guard decision.overdue.isEmpty else { return .drop(.overdue(decision.overdue.sorted())) }
+        try decision.finish()
         let moved = try run(
             SQL.movePartition,
             [batch.through.description, served, batch.partition, batch.token, batch.from.description])
@@ -167,40 +185,8 @@ extension Tables {
         return .keep(.decided(served: served, verdicts))
     }
 
-    private func decide(
-        _ turn: QueueBatch.Turn, _ entry: Queued, _ overdue: inout Set<Bucket>, isFinal: Bool
-    ) throws -> BatchOutcome.Verdict.Kind {
-        switch turn.treatment {
-        case .skip:
-            try end(turn.request, as: .skipped)
-            return .skipped
-        case .fail:
-            try end(turn.request, as: .failed)
-            return .failed
-        case .decide: break
-        }
-        let claim = try StoreError.decode(StoredClaim.self, entry.claim ?? "").claim(of: entry.key)
-        let outcome = try self.claim(claim, by: .atomic, takesTurn: true).value
-        if case .held = outcome { return .held }
-        if case .replayed = outcome {
-            try remember(entry.key, reservation: claim.id)
-            return .held
-        }
-        if case .short(let shortages) = outcome, !isFinal {
-            for shortage in shortages where try isHeldOverdue(shortage.bucket) { overdue.insert(shortage.bucket) }
-        }
-        guard let refusal = StoredRefusal(outcome) else { throw Self.lost }
-        try end(turn.request, as: outcome.mayPass ? .refused : .done, answer: StoreError.encode(refusal))
-        return .refused
-    }
-
-    private func end(_ name: RequestName, as state: RequestState, answer: String? = nil) throws {
+    func end(_ name: RequestName, as state: RequestState, answer: String? = nil) throws {
         try run(SQL.endQueued, [state.rawValue, answer, name.caller, name.key])
-    }
-
-    private func isHeldOverdue(_ bucket: Bucket) throws -> Bool {
-        guard let id = try row(of: bucket)?.id else { return false }
-        return try first(SQL.overdueOn, [id, now]) { _ in true } ?? false
     }
 
     // MARK: Those who wait
@@ -222,5 +208,9 @@ extension Tables {
 
     func request(_ name: RequestName) throws -> QueuedRequest? {
         try queued(name)?.request
+    }
+
+    func isHeldOverdue(_ bucket: Int64) throws -> Bool {
+        try first(SQL.overdueOn, [bucket, now]) { _ in true } ?? false
     }
 }

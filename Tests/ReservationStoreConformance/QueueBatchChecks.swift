@@ -50,6 +50,13 @@ extension StoreConformance {
         try same(reservation.id, claims[3].id, "Dan's reservation")
         try same(reservation.holder, "dan", "Its holder")
         let known = try await q.rig.store.reservation(claims[3].id, holder: "dan")
+        // Who told the batch need not be asked again: if it tells, it tells what it knows.
+        if let told = verdicts[0].answer, let known {
+            try same(told, .held(.init(known)), "What is told of Dan at once")
+        }
+        if let told = verdicts[3].answer, case .decided(let outcome)? = try await q.state("ann") {
+            try same(told, .refused(outcome), "What is told of Ann at once")
+        }
         try same(known?.state, .held, "As the store knows it")
         _ = try await q.rig.resolve(.confirm, claims[3].id, by: "dan").expectDone()
         guard case .decided(.replayed(let later))? = try await q.enqueue([claims[3]]).first else {

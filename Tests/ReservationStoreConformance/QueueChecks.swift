@@ -12,6 +12,7 @@ extension StoreConformance {
             queueCheck("Lines have an end, and so has what one caller may put into them", limits),
             queueCheck("A line that was full takes others when it is served", drained),
             queueCheck("A line that all have left is empty", abandoned),
+            queueCheck("How many wait, and for how long, is told of each line", lags),
             queueCheck("What waits is found by number and age", waiting),
             queueCheck("A key that waits is in progress for those who do not queue", directKeys),
             queueCheck("Many at once each get a number of their own", concurrentIntake),
@@ -105,6 +106,25 @@ extension StoreConformance {
         let outcome = try await q.store.enqueue([q.claim([Line(.counted("a"))], by: "cid")], in: 0, limits: narrow)
         try same(outcome, [.waiting(number: 3)], "The next")
         try same(try await q.store.preparePartitions(2), [2, 0], "How far nobody waits, while one does")
+    }
+
+    private static func lags(_ q: QueueChecker) async throws {
+        try await q.prepare()
+        let nobody = LineLag(waiting: 0, oldest: nil)
+        try same(try await q.store.lag(), [nobody, nobody], "While nobody waits")
+        let a = try await q.rig.stock(.counted("a"), 9)
+        let claims = ["ann", "bob", "cid"].map { q.claim([Line(a)], by: $0) }
+        _ = try await q.enqueue(claims)
+        let lag = try await q.store.lag()
+        try same(lag.map(\.waiting), [3, 0], "How many wait")
+        try check(lag[0].oldest.map { $0 >= .zero } ?? false, "Nobody knows since when the first waits.")
+        try same(lag[1], nobody, "In the other line")
+        _ = try await q.store.withdraw(q.name("ann"))
+        try same(try await q.store.lag().first?.waiting, 2, "When the first has left")
+        try await q.decide(Array(claims.dropFirst()))
+        try same(try await q.store.lag(), [nobody, nobody], "When all had their turn")
+        _ = try await q.enqueue([q.claim([Line(a)], by: "dan")])
+        try same(try await q.store.lag().map(\.waiting), [1, 0], "The next")
     }
 
     private static func waiting(_ q: QueueChecker) async throws {

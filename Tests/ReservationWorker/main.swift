@@ -34,7 +34,7 @@ default:
     say(
         """
         usage: reservation-worker torture [--store postgresql|sqlite] [--line yes] [--seconds N] [--workers N]
-                   [--mutant fence|failing|forgetful]
+                   [--mutant fence|failing|forgetful|twice]
                reservation-worker line-steps [--store postgresql|sqlite]
                reservation-worker compare [--seconds N] [--pgbench PATH]
                (and what tests start: line-owner, open, hang, buy, hostile-environment, torture-buyer)

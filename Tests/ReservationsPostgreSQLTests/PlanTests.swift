@@ -43,6 +43,35 @@ struct PlanTests {
         }
     }
 
+    @Test("a batch of a line is found by its names, and not among all who wait")
+    func batches() async throws {
+        try await PostgreSQLTestCluster.with(Self.options) { cluster in
+            let notebook = Notebook()
+            try await withStore(url: cluster.url, onNotice: { notebook.write($0) }, { $0.maximumConnections = 1 }) {
+                store in
+                _ = try await store.preparePartitions(2)
+                _ = try await store.takePartition(0, token: 1)
+                // Enough for plans that are kept, made when next to nobody waits.
+                for round in 1...9 {
+                    let claims = (0..<3).map { _ in Self.claim([Line(.counted("a"))], Self.key("reserve")) }
+                    _ = try await store.enqueue(claims, in: 0, limits: IntakeLimits(waiting: 100, perCaller: 100))
+                    let names = claims.compactMap { $0.request.map { RequestName(caller: $0.caller, key: $0.key) } }
+                    let before = round == 1 ? QueuePosition.start : QueuePosition(UInt64(round) - 1)
+                    let batch = QueueBatch(
+                        partition: 0, token: 1, from: before, through: QueuePosition(UInt64(round)),
+                        turns: names.map { QueueBatch.Turn($0) })
+                    guard case .decided(_, let verdicts) = try await store.decide(batch) else {
+                        return #expect(Bool(false), "The batch was not decided.")
+                    }
+                    #expect(verdicts.count == 3)
+                }
+                let plans = notebook.take().filter { $0.contains("FOR UPDATE") && $0.contains("p_treatments") }
+                #expect(plans.count == 9)
+                #expect(plans.allSatisfy { $0.contains("request_pkey") && !$0.contains("request_in_line") })
+            }
+        }
+    }
+
     private struct Explained: Decodable {
         let plan: Node
 

@@ -89,7 +89,7 @@ struct SentenceTests {
             .alreadyConfirmed(at: now),
             .alreadyCancelled(at: now), .alreadyReturned(at: now), .notConfirmed, .extensionLimit(hardDeadline: now),
             .notFound, .idempotencyKeyReused, .idempotencyInProgress, .holdLimit(limit: 1, current: 1),
-            .queueFull(waiting: 9), .queueLimit(limit: 2, current: 2), .withdrawn, .turnMissed,
+            .queueFull(waiting: 9), .lineClosed, .queueLimit(limit: 2, current: 2), .withdrawn, .turnMissed,
             .capacityBelowCommitments(bucket, committed: 1),
             .invalidRequest([
                 .init(

@@ -46,6 +46,22 @@ struct TortureTests {
         #expect(lines.contains { $0.contains("oversell 0, lost 0, duplicates 0, deadlocks 0, audit findings 0") })
     }
 
+    @Test("A line that does not look at the token is caught: two have gone on from one place")
+    func lineWithoutFence() async throws {
+        let lines = try await torture("--store", "postgresql", "--line", "yes", "--seconds", "3", "--mutant", "fence")
+        #expect(lines.last == "FAILED", "\(lines.joined(separator: "\n"))")
+        #expect(
+            lines.contains { $0.hasPrefix("BAD line ") && $0.contains(" was decided from ") },
+            "\(lines.joined(separator: "\n"))")
+    }
+
+    @Test("A line that decides on a request twice is caught: a holder has two reservations")
+    func lineDecidesTwice() async throws {
+        let lines = try await torture("--store", "sqlite", "--line", "yes", "--seconds", "2", "--mutant", "twice")
+        #expect(lines.last == "FAILED", "\(lines.joined(separator: "\n"))")
+        #expect(lines.contains { $0.hasPrefix("BAD ") && $0.contains(" has 2") }, "\(lines.joined(separator: "\n"))")
+    }
+
     @Test(
         "A store that fails, or refuses what it must not, is caught and not taken for one that is sold out",
         arguments: [("failing", " failed "), ("forgetful", " not-found")])

@@ -60,6 +60,16 @@ extension ReservationError {
             retryAfter: RetryAdvice.jittered(min(max(.seconds(1), drain), .seconds(3_600))))
     }
 
+    /// - Parameter hasEnded: whether it was open before.
+    static func lineClosed(hasEnded: Bool) -> ReservationError {
+        ReservationError(
+            .lineClosed,
+            hasEnded
+                ? "The waiting line has ended in this process, and accepts nothing any more: another process may."
+                : "The waiting line is not open yet in this process: its run() has not begun, or cannot reach the store.",
+            retryAfter: RetryAdvice.jittered(.seconds(1)))
+    }
+
     static func queueLimit(limit: Int, current: Int) -> ReservationError {
         ReservationError(
             .queueLimit(limit: limit, current: current),

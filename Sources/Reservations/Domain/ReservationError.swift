@@ -46,6 +46,9 @@ public struct ReservationError: Error, Sendable {
         case holdLimit(limit: Int, current: Int)
         /// So many wait in the line that this one would wait for too long.
         case queueFull(waiting: Int)
+        /// The line takes nobody in this process: ``WaitingLine/run()`` has not begun yet, or has ended. The same request may
+        /// be sent again, with the same idempotency key, here in a moment or to another process at once.
+        case lineClosed
         /// The holder has this many requests in lines, and may have no more.
         case queueLimit(limit: Int, current: Int)
         /// The holder took the request out of its line.
@@ -157,7 +160,7 @@ public struct ReservationError: Error, Sendable {
     /// Whether the same request may succeed later without anybody changing anything.
     public var isRetryable: Bool {
         switch code {
-        case .busy, .unavailable, .outcomeUnknown, .idempotencyInProgress, .queueFull: true
+        case .busy, .unavailable, .outcomeUnknown, .idempotencyInProgress, .queueFull, .lineClosed: true
         case .outOfStock(let shortfalls): shortfalls.allSatisfy(\.mayBecomeAvailable)
         default: false
         }
@@ -190,6 +193,7 @@ extension ReservationError.Code {
         case .idempotencyInProgress: "idempotency-in-progress"
         case .holdLimit: "hold-limit"
         case .queueFull: "queue-full"
+        case .lineClosed: "line-closed"
         case .queueLimit: "queue-limit"
         case .withdrawn: "withdrawn"
         case .turnMissed: "turn-missed"

@@ -65,6 +65,7 @@ enum EnglishSentences {
                 + "confirm or cancel one first."
         case .queueFull(let waiting):
             "\(waiting) people are waiting before you, which is too long a line. Nothing was changed. Please try again\(after(error))."
+        case .lineClosed: "The line is not open at this moment. Nothing was changed. Please try again\(after(error))."
         case .queueLimit(let limit, let current):
             "You are in line with \(current) request\(current == 1 ? "" : "s") already, and can be with \(limit) at most."
         case .withdrawn: "You left the line before it was your turn. Nothing was reserved."
@@ -156,6 +157,7 @@ enum KoreanSentences {
             "확정하지 않은 예약이 \(current)건 있습니다. 최대 \(limit)건까지 가능하니 먼저 확정하거나 취소해 주세요."
         case .queueFull(let waiting):
             "앞에 \(waiting)명이 기다리고 있어 대기열이 너무 깁니다. 변경된 내용은 없습니다. \(after(error))다시 시도해 주세요."
+        case .lineClosed: "지금은 대기열이 열려 있지 않습니다. 변경된 내용은 없습니다. \(after(error))다시 시도해 주세요."
         case .queueLimit(let limit, let current):
             "이미 \(current)건이 대기 중입니다. 동시에 최대 \(limit)건까지 대기할 수 있습니다."
         case .withdrawn: "차례가 오기 전에 대기열에서 나오셨습니다. 예약된 내용은 없습니다."

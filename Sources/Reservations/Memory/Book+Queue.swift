@@ -161,7 +161,7 @@ extension Book {
             draft.lines.set(entry, for: turn.request)
             draft.lines.partitions[batch.partition].served = max(
                 entry.number, draft.lines.partitions[batch.partition].served)
-            verdicts.append(.init(turn.request, state.verdict))
+            verdicts.append(.init(turn.request, state.verdict, state.answer))
         }
         guard overdue.isEmpty else { return .overdue(overdue.sorted()) }
         draft.lines.partitions[batch.partition].position = batch.through
@@ -175,6 +175,16 @@ extension Book {
     }
 
     // MARK: Those who wait
+
+    package func lag(now: Date) -> [LineLag] {
+        lines.partitions.indices.map { index in
+            let since = lines.entries.values.filter { $0.partition == index && $0.state == .waiting }.map(\.since).min()
+            guard let since else { return LineLag(waiting: 0, oldest: nil) }
+            let waiting = max(1, lines.partitions[index].accepted - lines.served(index))
+            return LineLag(
+                waiting: Int(clamping: waiting), oldest: .seconds(max(0, now.timeIntervalSince(since))))
+        }
+    }
 
     package func waiting(
         in partition: Int, after number: Int64, through last: Int64, since limit: Date, count: Int
@@ -206,6 +216,14 @@ extension Book {
 }
 
 extension QueuedRequest.State {
+    fileprivate var answer: BatchOutcome.Answer? {
+        switch self {
+        case .decided(.held(let reservation)), .decided(.replayed(let reservation)): .held(.init(reservation))
+        case .decided(let outcome): .refused(outcome)
+        case .skipped, .failed, .waiting, .withdrawn: nil
+        }
+    }
+
     fileprivate var verdict: BatchOutcome.Verdict.Kind {
         switch self {
         case .decided(.held), .decided(.replayed): .held

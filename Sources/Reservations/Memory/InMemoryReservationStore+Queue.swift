@@ -51,6 +51,11 @@ extension InMemoryReservationStore: QueueingReservationStore {
         try await transaction(.withdraw) { (book, now) in book.withdraw(request, now: now) }
     }
 
+    /// See ``QueueingReservationStore/lag()``.
+    public func lag() async throws(StoreError) -> [LineLag] {
+        try await transaction(.read) { (book, now) in book.lag(now: now) }
+    }
+
     /// See ``QueueingReservationStore/requests(_:)``.
     public func requests(_ names: [RequestName]) async throws(StoreError) -> [QueuedRequest?] {
         try await transaction(.read) { (book, now) in names.map { book.request($0, now: now) } }

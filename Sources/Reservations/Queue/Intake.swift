@@ -1,3 +1,5 @@
+import DequeModule
+
 /// Requests of this process for one line, on their way into the store and the queue.
 ///
 /// While one transaction is under way the next requests gather, and go together in the next: a lone request goes at once, and
@@ -8,6 +10,8 @@ actor Intake {
     private struct Entry {
         let claim: Claim
         let limits: IntakeLimits
+        /// How long its caller waits.
+        let limit: ContinuousClock.Instant?
         let continuation: CheckedContinuation<Answer, Never>
     }
 
@@ -16,7 +20,7 @@ actor Intake {
     private let queue: any ReservationQueue
     private let board: TicketBoard
     private let observer: QueueObserver
-    private var entries: [Entry] = []
+    private var entries: Deque<Entry> = []
     private var isBusy = false
 
     private static let maximumBatch = 250
@@ -36,14 +40,14 @@ actor Intake {
 
     /// A call is not cut short by cancellation: a request that was written down is told of, and can be withdrawn.
     func enter(
-        _ claim: Claim, limits: IntakeLimits
+        _ claim: Claim, limits: IntakeLimits, until limit: ContinuousClock.Instant?
     ) async throws(StoreError) -> (IntakeOutcome, AsyncStream<TicketNews>?) {
         guard !Task.isCancelled else { throw StoreError(.cancelled, "The task was cancelled before it was in a line.") }
         guard entries.count < Self.maximumGathered else {
             throw StoreError(.busy, "More than \(Self.maximumGathered) requests of this process wait to be accepted.")
         }
         let answer = await withCheckedContinuation { continuation in
-            entries.append(Entry(claim: claim, limits: limits, continuation: continuation))
+            entries.append(Entry(claim: claim, limits: limits, limit: limit, continuation: continuation))
             if !isBusy {
                 isBusy = true
                 // Unstructured, for it serves all who come, and ends with the last of them.
@@ -64,15 +68,15 @@ actor Intake {
     private func take() -> [Entry] {
         var taken: [Entry] = []
         var names: Set<RequestName> = []
-        var rest: [Entry] = []
-        for entry in entries {
-            if taken.count < Self.maximumBatch, let name = entry.claim.request?.name, names.insert(name).inserted {
+        var twins: [Entry] = []
+        while taken.count < Self.maximumBatch, let entry = entries.popFirst() {
+            if let name = entry.claim.request?.name, names.insert(name).inserted {
                 taken.append(entry)
             } else {
-                rest.append(entry)
+                twins.append(entry)
             }
         }
-        entries = rest
+        entries.prepend(contentsOf: twins)
         return taken
     }
 
@@ -88,7 +92,9 @@ actor Intake {
                 }
                 accepted.append(name)
                 // Before it is in the queue: so that no decision is announced before somebody listens.
-                let news = board.observe(name, partition: partition, number: number, isNew: true)
+                let news = board.observe(
+                    name, partition: partition, number: number, wanted: .init(entry.claim), isNew: true,
+                    until: entry.limit)
                 answers.append(.success((outcome, news)))
             }
             await append(accepted)

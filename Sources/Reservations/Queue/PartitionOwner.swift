@@ -35,7 +35,17 @@ struct PartitionOwner {
 
     /// Decides until the lease is lost, which cancels the task, or somebody else owns the line, which ends it.
     private func own(token: Int64) async throws {
-        var reign = Reign(token: token, batch: line.configuration.maximumBatch)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            let (batches, done) = AsyncStream.makeStream(of: DoneBatch.self)
+            // Beside the next batch, which need not wait for it.
+            group.addTask { for await batch in batches { await finish(batch) } }
+            defer { done.finish() }
+            try await decide(Reign(token: token, batch: line.configuration.maximumBatch, at: line.now(), done: done))
+        }
+    }
+
+    private func decide(_ reign: Reign) async throws {
+        var reign = reign
         while !Task.isCancelled {
             do {
                 guard try await takeOver(&reign) else { return }
@@ -59,18 +69,30 @@ struct PartitionOwner {
         /// How many requests to take at once.
         var batch: Int
         /// Since when everybody has had the chance to show presence.
-        var listeningSince = ContinuousClock.now
+        var listeningSince: ContinuousClock.Instant
         var sweptAt = ContinuousClock.now
         /// Put into the queue again by this owner, and not seen since, though the line may have come past them.
         var requeued: Set<RequestName> = []
         /// Where the last of them stands: behind it, whoever was not seen is not in the queue.
         var requeuedThrough = QueuePosition.start
         var failures = 0
+        /// Takes what is decided, to be announced.
+        let done: AsyncStream<DoneBatch>.Continuation
 
-        init(token: Int64, batch: Int) {
+        init(
+            token: Int64, batch: Int, at now: ContinuousClock.Instant, done: AsyncStream<DoneBatch>.Continuation
+        ) {
             self.token = token
+            listeningSince = now
             self.batch = batch
+            self.done = done
         }
+    }
+
+    /// Entries that had their turn.
+    struct DoneBatch: Sendable {
+        let entries: [QueueEntry]
+        let progress: QueueProgress
     }
 
     private func recover(from error: any Error, _ sentence: String, _ reign: inout Reign) async throws {
@@ -78,7 +100,7 @@ struct PartitionOwner {
         try Task.checkCancellation()
         reign.failures += 1
         // Whoever was cut off could not show that he was there.
-        reign.listeningSince = .now
+        reign.listeningSince = line.now()
         line.observer.trouble(sentence, error)
         guard await RetryDelay(shortest: .milliseconds(20), longest: .seconds(1)).wait(after: reign.failures) else {
             throw CancellationError()
@@ -138,13 +160,14 @@ struct PartitionOwner {
                 (reign.position, reign.served) = (through, max(reign.served, served))
                 decided += verdicts.count
                 line.observer.decided(verdicts, in: partition)
+                line.board.settle(verdicts, in: partition)
                 await bury(verdicts)
             }
         }
         reign.failures = 0
         reign.requeued.subtract(entries.map(\.request))
         if reign.position >= reign.requeuedThrough { reign.requeued = [] }
-        await finish(entries, decided: decided, took: .now - start, &reign)
+        note(entries, decided: decided, took: .now - start, &reign)
         if .now - reign.sweptAt > line.configuration.intakeGrace {
             // The line has gone past their numbers: they are not in the queue.
             try await requeue(through: reign.served, longerThan: line.configuration.intakeGrace, &reign)
@@ -154,8 +177,10 @@ struct PartitionOwner {
 
     private func turns(for entries: [QueueEntry], _ reign: Reign) async throws -> [QueueBatch.Turn] {
         var silent: Set<RequestName> = []
-        if let silence = line.configuration.silence, .now - reign.listeningSince > silence {
-            silent = try await queue.silent(among: entries, of: partition, for: silence)
+        if let silence = line.configuration.silence {
+            // Asked from the beginning: whether the queue's clock jumps is seen by looking at it now and then.
+            let found = try await queue.silent(among: entries, of: partition, for: silence)
+            if line.now() - max(reign.listeningSince, line.presentSince()) > silence { silent = found }
         }
         return entries.map { QueueBatch.Turn($0.request, silent.contains($0.request) ? .skip : .decide) }
     }
@@ -240,18 +265,20 @@ struct PartitionOwner {
         }
     }
 
-    /// What may get lost: others are told, and what is done with is forgotten.
-    private func finish(
-        _ entries: [QueueEntry], decided: Int, took: Duration, _ reign: inout Reign
-    ) async {
+    private func note(_ entries: [QueueEntry], decided: Int, took: Duration, _ reign: inout Reign) {
         let limit = line.configuration
         if took > limit.batchTime { reign.batch = max(1, reign.batch / 2) }
         if took < limit.batchTime / 2 { reign.batch = min(limit.maximumBatch, reign.batch * 2) }
         let progress = QueueProgress(served: reign.served, decided: decided, took: took)
         line.board.note(progress, of: partition)
+        reign.done.yield(DoneBatch(entries: entries, progress: progress))
+    }
+
+    /// What may get lost: others are told, and what is done with is forgotten.
+    private func finish(_ batch: DoneBatch) async {
         do throws(QueueError) {
-            try await queue.announce(progress, of: partition)
-            try await queue.trim(partition, served: entries)
+            try await queue.announce(batch.progress, of: partition)
+            try await queue.trim(partition, served: batch.entries)
         } catch {
             line.observer.trouble("A decided batch cannot be announced", error)
         }

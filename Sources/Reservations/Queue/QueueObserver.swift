@@ -10,6 +10,8 @@ final class QueueObserver: Sendable {
     private let staleTokens = Counter(label: "reservations_stale_fences_total")
     private let expiredCount = Counter(label: "reservations_expired_total")
     private let batchSize = Recorder(label: "reservations_queue_batch_size")
+    private let waiting = Gauge(label: "reservations_queue_waiting")
+    private let oldest = Gauge(label: "reservations_queue_oldest_seconds")
     private let decisions: [BatchOutcome.Verdict.Kind: Counter]
     private let troubles = Mutex<[String: ContinuousClock.Instant]>([:])
 
@@ -24,10 +26,16 @@ final class QueueObserver: Sendable {
 
     func decided(_ verdicts: [BatchOutcome.Verdict], in partition: Int) {
         batchSize.record(verdicts.count)
-        for verdict in verdicts { decisions[verdict.kind]?.increment() }
+        let counts = verdicts.reduce(into: [:]) { $0[$1.kind, default: 0] += 1 }
+        for (kind, count) in counts { decisions[kind]?.increment(by: count) }
         for verdict in verdicts where verdict.kind == .failed {
             logger.error("A request could not be decided and was set aside", metadata: ["partition": "\(partition)"])
         }
+    }
+
+    func lags(_ lags: [LineLag]) {
+        waiting.record(lags.reduce(0) { $0 + $1.waiting })
+        oldest.record((lags.compactMap(\.oldest).max() ?? .zero) / .seconds(1))
     }
 
     func expired(_ count: Int) {

@@ -1,3 +1,9 @@
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
 /// A store that can keep requests until their turn, and decide many of them in one transaction.
 ///
 /// It is the authority: a request is accepted when ``enqueue(_:in:limits:)`` has written it down, it is decided once, and the
@@ -52,6 +58,9 @@ public protocol QueueingReservationStore: ReservationStore {
     /// never in a line.
     func withdraw(_ request: RequestName) async throws(StoreError) -> QueuedRequest?
 
+    /// How far each partition is behind, by its number. Costs a look at an index for each, however many wait.
+    func lag() async throws(StoreError) -> [LineLag]
+
     /// What these requests have come to, in their order; `nil` for one that there is not, or that was never in a line.
     func requests(_ names: [RequestName]) async throws(StoreError) -> [QueuedRequest?]
 }
@@ -90,6 +99,20 @@ public enum TakeoverOutcome: Sendable, Hashable {
     case taken(position: QueuePosition, served: Int64)
     /// A holder with this greater token was here.
     case staleFence(seen: Int64)
+}
+
+/// How far a line is behind.
+public struct LineLag: Sendable, Hashable {
+    /// How many wait. At most: who left the line from the middle is counted until it has come past him.
+    public let waiting: Int
+    /// For how long the first in the line has waited, by the store's clock; `nil` when nobody waits.
+    public let oldest: Duration?
+
+    /// For stores.
+    public init(waiting: Int, oldest: Duration?) {
+        self.waiting = waiting
+        self.oldest = oldest
+    }
 }
 
 /// A request in a line.
@@ -210,11 +233,49 @@ public enum BatchOutcome: Sendable, Hashable {
         public let request: RequestName
         /// What became of it.
         public let kind: Kind
+        /// What there is to tell about it, where the store knows at once; where it does not, it is asked again for those who
+        /// wait.
+        public let answer: Answer?
 
         /// For stores.
-        public init(_ request: RequestName, _ kind: Kind) {
+        public init(_ request: RequestName, _ kind: Kind, _ answer: Answer? = nil) {
             self.request = request
             self.kind = kind
+            self.answer = answer
+        }
+    }
+
+    /// What a caller is told.
+    public enum Answer: Sendable, Hashable {
+        /// It is held.
+        case held(Hold)
+        /// Why it is not.
+        case refused(ClaimOutcome)
+    }
+
+    /// A reservation that was just made, for those who know what it is of.
+    public struct Hold: Sendable, Hashable {
+        /// The ``Claim/id``, of the claim that was written down.
+        public let id: ReservationID
+        /// As in ``Reservation``.
+        public let createdAt: Date
+        /// As in ``Reservation``.
+        public let expiresAt: Date
+        /// As in ``Reservation``.
+        public let hardDeadline: Date
+
+        /// For stores.
+        public init(id: ReservationID, createdAt: Date, expiresAt: Date, hardDeadline: Date) {
+            self.id = id
+            self.createdAt = createdAt
+            self.expiresAt = expiresAt
+            self.hardDeadline = hardDeadline
+        }
+
+        package init(_ reservation: Reservation) {
+            self.init(
+                id: reservation.id, createdAt: reservation.createdAt, expiresAt: reservation.expiresAt,
+                hardDeadline: reservation.hardDeadline)
         }
     }
 }

@@ -1,4 +1,5 @@
 import Hiredis
+import Logging
 import Reactor
 import Synchronization
 
@@ -30,14 +31,19 @@ public final class RedisStreamQueue: ReservationQueue {
     private let channels: QueueChannels
     /// `nil` when it was closed.
     private let readers = Mutex<[Int: RedisClient]?>([:])
+    private let clock = Mutex(ServerClock())
 
     /// Makes a queue. It connects with the first request; ``close()`` ends it.
     ///
     /// - Parameters:
     ///   - url: such as `redis://localhost:6379`.
     ///   - configuration: see ``Configuration``.
+    ///   - logger: where it is told when the server refuses announcements, without which lines move slowly.
     /// - Throws: ``QueueError/Code/misconfigured`` for a URL or a configuration that cannot work.
-    public init(_ url: String, configuration: Configuration = Configuration()) throws(QueueError) {
+    public init(
+        _ url: String, configuration: Configuration = Configuration(),
+        logger: Logger = Logger(label: "reservations", factory: { _ in SwiftLogNoOpLogHandler() })
+    ) throws(QueueError) {
         guard !configuration.prefix.contains(where: { $0 == "{" || $0 == "}" }) else {
             throw QueueError(.misconfigured, "`prefix` must not contain braces.")
         }
@@ -57,7 +63,8 @@ public final class RedisStreamQueue: ReservationQueue {
             reactor.stop()
             throw QueueError(.misconfigured, error.message)
         }
-        channels = QueueChannels(url: self.url, configuration: Self.connection(configuration), reactor: reactor)
+        channels = QueueChannels(
+            url: self.url, configuration: Self.connection(configuration), reactor: reactor, logger: logger)
     }
 
     private static func connection(_ configuration: Configuration) -> RedisConfiguration {
@@ -214,26 +221,44 @@ public final class RedisStreamQueue: ReservationQueue {
     public func silent(
         among entries: [QueueEntry], of partition: Int, for silence: Duration
     ) async throws(QueueError) -> Set<RequestName> {
-        guard !entries.isEmpty else { return [] }
-        let limit = try await time() - Int64(silence / .milliseconds(1))
+        guard let oldest = entries.map(\.position.major).min() else { return [] }
+        // Nobody came that long ago: as good as always, and not worth a question.
+        if let now = clock.withLock({ $0.estimate(at: .now, within: silence / 4) }),
+            oldest > UInt64(clamping: now - Int64(silence / .milliseconds(2)))
+        {
+            return []
+        }
         var command = RedisCommand(verb: "ZMSCORE")
         command.append(presenceKey(partition))
         for entry in entries { command.append(Self.member(entry.request)) }
-        guard let scores = try await pipeline([command]).first?.array, scores.count == entries.count else {
-            throw .nonsense
+        let replies = try await pipeline([RedisCommand("TIME"), command])
+        guard replies.count == 2, let now = Self.time(replies[0]), let scores = replies[1].array,
+            scores.count == entries.count
+        else { throw .nonsense }
+        let isSteady = clock.withLock { clock in
+            clock.note(now, at: .now, tolerance: silence / 2)
+            return clock.isSteady(for: silence, at: .now)
         }
+        // By a clock that has jumped forward, all were touched long ago.
+        guard isSteady else { return [] }
+        let limit = Double(now - Int64(silence / .milliseconds(1)))
         let silent = zip(entries, scores).filter { entry, score in
             let touched = score.string.flatMap { Double($0) } ?? 0
-            return max(touched, Double(entry.position.major)) < Double(limit)
+            return max(touched, Double(entry.position.major)) < limit
         }
         return Set(silent.map(\.0.request))
     }
 
     /// The server's clock, by which its entries are numbered, in milliseconds.
     private func time() async throws(QueueError) -> Int64 {
-        guard let parts = try await pipeline([RedisCommand("TIME")]).first?.array, parts.count == 2,
-            let seconds = parts[0].integer, let microseconds = parts[1].integer
-        else { throw .nonsense }
+        guard let now = try await pipeline([RedisCommand("TIME")]).first.flatMap(Self.time) else { throw .nonsense }
+        return now
+    }
+
+    private static func time(_ reply: RedisValue) -> Int64? {
+        guard let parts = reply.array, parts.count == 2, let seconds = parts[0].integer,
+            let microseconds = parts[1].integer
+        else { return nil }
         return seconds * 1_000 + microseconds / 1_000
     }
 
@@ -271,70 +296,6 @@ public final class RedisStreamQueue: ReservationQueue {
         await channels.close()
         await client.close(timeout: configuration.timeout)
         await reactor.stopAndWait()
-    }
-}
-
-/// The subscriptions, on the Reactor that they belong to.
-private actor QueueChannels {
-    private nonisolated let reactor: Reactor
-    private let url: RedisURL
-    private let configuration: RedisConfiguration
-    private var subscriber: RedisSubscriber?
-    private var isClosed = false
-
-    nonisolated var unownedExecutor: UnownedSerialExecutor { reactor.asUnownedSerialExecutor() }
-
-    init(url: RedisURL, configuration: RedisConfiguration, reactor: Reactor) {
-        self.url = url
-        self.configuration = configuration
-        self.reactor = reactor
-    }
-
-    func announcements(on channel: String) -> AsyncStream<QueueProgress> {
-        let (stream, continuation) = AsyncStream.makeStream(
-            of: QueueProgress.self, bufferingPolicy: .bufferingNewest(64))
-        guard let subscriber = connected() else {
-            continuation.finish()
-            return stream
-        }
-        let id = subscriber.subscribe(to: channel) { event in
-            switch event {
-            case .message(let payload):
-                if let progress = payload.string.flatMap(QueueProgress.init(payload:)) { continuation.yield(progress) }
-            case .interrupted(let error) where error.code == .closed: continuation.finish()
-            case .subscribed, .interrupted: break
-            }
-        }
-        continuation.onTermination = { [weak self] _ in
-            guard let self else { return }
-            self.reactor.execute { self.assumeIsolated { $0.subscriber?.unsubscribe(id) } }
-        }
-        return stream
-    }
-
-    private func connected() -> RedisSubscriber? {
-        guard !isClosed else { return nil }
-        if subscriber == nil {
-            // The URL was checked when the client was made.
-            subscriber = try? RedisSubscriber(url: url, configuration: configuration, reactor: reactor)
-        }
-        return subscriber
-    }
-
-    func close() {
-        isClosed = true
-        subscriber?.closeNow()
-    }
-}
-
-extension QueueProgress {
-    /// Reads what `announce` has written.
-    fileprivate init?(payload: String) {
-        let numbers = payload.split(separator: " ").map { Int64($0) }
-        guard numbers.count == 3, let served = numbers[0], let decided = numbers[1].flatMap({ Int(exactly: $0) }),
-            let microseconds = numbers[2], decided >= 0, microseconds >= 0
-        else { return nil }
-        self.init(served: served, decided: decided, took: .microseconds(microseconds))
     }
 }
 

@@ -30,14 +30,14 @@ public protocol ReservationQueue: Sendable {
     func announce(_ progress: QueueProgress, of partition: Int) async throws(QueueError)
 
     /// What ``announce(_:of:)`` was told, in any process, from now on, until the task that iterates is cancelled. After an
-    /// interruption it goes on with what is announced then.
+    /// interruption it goes on with what is announced then. It ends when there will be no more; then it may be asked for again.
     func announcements(of partition: Int) async -> AsyncStream<QueueProgress>
 
     /// Notes that somebody waits for these requests now.
     func touch(_ requests: [RequestName], in partition: Int) async throws(QueueError)
 
     /// Those of the entries for which nobody has waited for longer than `silence`, by the queue's clock: since they were
-    /// touched or appended, whichever was last.
+    /// touched or appended, whichever was last. Nobody, when the queue's clock has jumped within that time.
     func silent(
         among entries: [QueueEntry], of partition: Int, for silence: Duration
     ) async throws(QueueError) -> Set<RequestName>

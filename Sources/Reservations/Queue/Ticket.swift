@@ -10,6 +10,8 @@ public struct Ticket: Sendable {
 
     let partition: Int
     let number: Int64
+    /// What is asked for, if this process has sent it.
+    var wanted: TicketBoard.Wanted?
     let line: WaitingLine
     let service: ReservationService
 
@@ -20,7 +22,7 @@ public struct Ticket: Sendable {
     ///
     /// While somebody iterates, the buyer counts as present: see ``WaitingLine/Configuration/silence``.
     public var updates: AsyncStream<TicketUpdate> {
-        let news = line.board.observe(name, partition: partition, number: number, isNew: false)
+        let news = line.board.observe(name, partition: partition, number: number, wanted: wanted, isNew: false)
         let (stream, continuation) = AsyncStream.makeStream(of: TicketUpdate.self, bufferingPolicy: .bufferingNewest(1))
         let ticket = self
         let task = Task {
@@ -28,6 +30,7 @@ public struct Ticket: Sendable {
                 switch item {
                 case .standing(let standing): continuation.yield(.waiting(standing))
                 case .decided(let state): continuation.yield(.decided(await ticket.result(of: state)))
+                case .tooLate: break
                 }
             }
             continuation.finish()
@@ -41,12 +44,19 @@ public struct Ticket: Sendable {
     /// - Throws: why there is no reservation. ``ReservationError/Code/cancelled`` when the task is cancelled; the ticket stays
     ///   in its line then.
     public func reservation() async throws(ReservationError) -> Reservation {
-        try await decision(on: line.board.observe(name, partition: partition, number: number, isNew: false))
+        let news = line.board.observe(name, partition: partition, number: number, wanted: wanted, isNew: false)
+        if let reservation = try await decision(on: news) { return reservation }
+        throw .busy(attempts: 1, strategy: QueuedStrategy.name)
     }
 
-    func decision(on news: AsyncStream<TicketNews>) async throws(ReservationError) -> Reservation {
+    /// - Returns: `nil` when the time to wait was up before.
+    func decision(on news: AsyncStream<TicketNews>) async throws(ReservationError) -> Reservation? {
         for await item in news {
-            if case .decided(let state) = item { return try await result(of: state).get() }
+            switch item {
+            case .decided(let state): return try await result(of: state).get()
+            case .tooLate: return nil
+            case .standing: continue
+            }
         }
         if Task.isCancelled {
             throw .stoppedWaiting

@@ -8,9 +8,27 @@ import Synchronization
 package final class TicketBoard: Sendable {
     typealias Observer = AsyncStream<TicketNews>.Continuation
 
+    /// What a request asks for: of a hold that was made for it, this is not told again.
+    struct Wanted: Sendable {
+        let id: ReservationID
+        let lines: [Line]
+
+        init(_ claim: Claim) {
+            (id, lines) = (claim.id, claim.cart.lines)
+        }
+    }
+
+    /// Somebody who waits.
+    fileprivate struct Waiter {
+        let observer: Observer
+        /// Until when.
+        let limit: ContinuousClock.Instant?
+    }
+
     fileprivate struct Slot {
         let number: Int64
-        var observers: [UInt64: Observer] = [:]
+        var waiters: [UInt64: Waiter] = [:]
+        var wanted: Wanted?
     }
 
     /// A number in a line. It may stand there although nobody waits for it any more.
@@ -22,7 +40,7 @@ package final class TicketBoard: Sendable {
         static func == (left: Turn, right: Turn) -> Bool { left.number == right.number }
     }
 
-    fileprivate struct Line {
+    fileprivate struct LineState {
         var slots: [RequestName: Slot] = [:]
         var turns = Heap<Turn>()
         /// To be looked up: their number has come, or it is not known whether it has.
@@ -36,6 +54,8 @@ package final class TicketBoard: Sendable {
         var heardAt: ContinuousClock.Instant?
         var toldAt: ContinuousClock.Instant?
         var told: Int64 = -1
+        /// Before this, nobody's time to wait is up.
+        var firstLimit: ContinuousClock.Instant?
     }
 
     private enum Phase {
@@ -43,7 +63,7 @@ package final class TicketBoard: Sendable {
     }
 
     private struct State {
-        var lines: [Line]
+        var lines: [LineState]
         var lastObserver: UInt64 = 0
         var phase = Phase.new
         /// One for each line: something is to be looked at.
@@ -53,7 +73,7 @@ package final class TicketBoard: Sendable {
     private let state: Mutex<State>
 
     init(partitions: Int) {
-        state = Mutex(State(lines: Array(repeating: Line(), count: partitions)))
+        state = Mutex(State(lines: Array(repeating: LineState(), count: partitions)))
     }
 
     // MARK: Waiting
@@ -81,7 +101,7 @@ package final class TicketBoard: Sendable {
     func close() {
         let observers = state.withLock { state in
             state.phase = .closed
-            let observers = state.lines.flatMap { $0.slots.values.flatMap(\.observers.values) }
+            let observers = state.lines.flatMap { $0.slots.values.flatMap { $0.waiters.values.map(\.observer) } }
             for index in state.lines.indices {
                 (state.lines[index].slots, state.lines[index].late) = ([:], [])
                 state.lines[index].turns = Heap()
@@ -93,13 +113,20 @@ package final class TicketBoard: Sendable {
 
     /// What there is to tell about a request from now on. Ends with its decision, or without one when the board is closed.
     ///
-    /// - Parameter isNew: whether it cannot have been decided yet.
-    func observe(_ name: RequestName, partition: Int, number: Int64, isNew: Bool) -> AsyncStream<TicketNews> {
+    /// - Parameters:
+    ///   - wanted: what it asks for, where that is known.
+    ///   - isNew: whether it cannot have been decided yet.
+    ///   - limit: when it ends with ``TicketNews/tooLate``.
+    func observe(
+        _ name: RequestName, partition: Int, number: Int64, wanted: Wanted?, isNew: Bool,
+        until limit: ContinuousClock.Instant? = nil
+    ) -> AsyncStream<TicketNews> {
         let (stream, observer) = AsyncStream.makeStream(of: TicketNews.self, bufferingPolicy: .bufferingNewest(1))
         let (id, isLate) = state.withLock { state -> (UInt64?, Bool) in
             guard state.phase == .open else { return (nil, false) }
             state.lastObserver += 1
-            state.lines[partition].add(observer, state.lastObserver, to: name, number: number)
+            state.lines[partition].add(
+                Waiter(observer: observer, limit: limit), state.lastObserver, to: name, number: number, wanted)
             observer.yield(.standing(state.lines[partition].standing(of: number)))
             // It may have been decided, and announced, before anybody waited.
             let isLate = !isNew || number <= state.lines[partition].served
@@ -121,7 +148,7 @@ package final class TicketBoard: Sendable {
 
     /// How many wait for it.
     package func observers(of name: RequestName) -> Int {
-        state.withLock { $0.lines.reduce(0) { $0 + ($1.slots[name]?.observers.count ?? 0) } }
+        state.withLock { $0.lines.reduce(0) { $0 + ($1.slots[name]?.waiters.count ?? 0) } }
     }
 
     /// Somebody waits for these.
@@ -204,12 +231,36 @@ package final class TicketBoard: Sendable {
 
     /// Tells those who wait for it.
     func settle(_ name: RequestName, in partition: Int, _ news: TicketNews) {
-        let observers = state.withLock { state in
-            state.lines[partition].late.remove(name)
-            return state.lines[partition].slots.removeValue(forKey: name)?.observers.values.map { $0 } ?? []
-        }
+        let observers = state.withLock { $0.lines[partition].takeOut(name) }
         for observer in observers {
             observer.yield(news)
+            observer.finish()
+        }
+    }
+
+    /// Tells those who wait for requests that this process has decided, as far as the verdicts say it all.
+    func settle(_ verdicts: [BatchOutcome.Verdict], in partition: Int) {
+        let news = state.withLock { state in
+            verdicts.compactMap { verdict -> ([Observer], TicketNews)? in
+                guard let slot = state.lines[partition].slots[verdict.request], let told = slot.told(verdict) else {
+                    return nil
+                }
+                return (state.lines[partition].takeOut(verdict.request), .decided(told))
+            }
+        }
+        for (observers, news) in news {
+            for observer in observers {
+                observer.yield(news)
+                observer.finish()
+            }
+        }
+    }
+
+    /// Tells those whose time to wait is up. They wait no more.
+    func dismissLate(at now: ContinuousClock.Instant) {
+        let observers = state.withLock { state in state.lines.indices.flatMap { state.lines[$0].dismissLate(at: now) } }
+        for observer in observers {
+            observer.yield(.tooLate)
             observer.finish()
         }
     }
@@ -223,28 +274,56 @@ package final class TicketBoard: Sendable {
             (state.lines[partition].told, state.lines[partition].toldAt) = (line.served, now)
             return line.slots.values.flatMap { slot in
                 let standing = line.standing(of: slot.number)
-                return slot.observers.values.map { ($0, standing) }
+                return slot.waiters.values.map { ($0.observer, standing) }
             }
         }
         for (observer, standing) in news { observer.yield(.standing(standing)) }
     }
 }
 
-extension TicketBoard.Line {
-    fileprivate mutating func add(_ observer: TicketBoard.Observer, _ id: UInt64, to name: RequestName, number: Int64) {
-        if slots[name]?.number != number {
-            slots[name] = TicketBoard.Slot(number: number, observers: slots[name]?.observers ?? [:])
+extension TicketBoard.LineState {
+    fileprivate mutating func add(
+        _ waiter: TicketBoard.Waiter, _ id: UInt64, to name: RequestName, number: Int64, _ wanted: TicketBoard.Wanted?
+    ) {
+        var slot = slots[name] ?? TicketBoard.Slot(number: 0)
+        if slot.number != number {
+            slot = TicketBoard.Slot(number: number, waiters: slot.waiters, wanted: wanted)
             turns.insert(TicketBoard.Turn(number: number, name: name))
         }
-        slots[name]?.observers[id] = observer
+        slot.wanted = slot.wanted ?? wanted
+        slot.waiters[id] = waiter
+        slots[name] = slot
         greatest = max(greatest, number)
+        if let limit = waiter.limit { firstLimit = min(firstLimit ?? limit, limit) }
     }
 
     fileprivate mutating func remove(_ id: UInt64, from name: RequestName) {
-        slots[name]?.observers[id] = nil
-        guard slots[name]?.observers.isEmpty == true else { return }
+        guard slots[name]?.waiters.removeValue(forKey: id) != nil, slots[name]?.waiters.isEmpty == true else { return }
         slots[name] = nil
         late.remove(name)
+    }
+
+    fileprivate mutating func takeOut(_ name: RequestName) -> [TicketBoard.Observer] {
+        late.remove(name)
+        return slots.removeValue(forKey: name)?.waiters.values.map(\.observer) ?? []
+    }
+
+    fileprivate mutating func dismissLate(at now: ContinuousClock.Instant) -> [TicketBoard.Observer] {
+        guard let first = firstLimit, first <= now else { return [] }
+        var dismissed: [TicketBoard.Observer] = []
+        firstLimit = nil
+        for (name, slot) in slots {
+            for (id, waiter) in slot.waiters {
+                guard let limit = waiter.limit else { continue }
+                if limit <= now {
+                    dismissed.append(waiter.observer)
+                    remove(id, from: name)
+                } else {
+                    firstLimit = min(firstLimit ?? limit, limit)
+                }
+            }
+        }
+        return dismissed
     }
 
     /// Few of them: all. Many are those whose place the queue has lost: all of them once in a second, or each batch would cost
@@ -266,7 +345,7 @@ extension TicketBoard.Line {
     fileprivate mutating func stillWaits(_ name: RequestName, number: Int64) {
         guard let slot = slots[name] else { return }
         if slot.number != number {
-            slots[name] = TicketBoard.Slot(number: number, observers: slot.observers)
+            slots[name] = TicketBoard.Slot(number: number, waiters: slot.waiters, wanted: slot.wanted)
             turns.insert(TicketBoard.Turn(number: number, name: name))
         }
         if number > served { late.remove(name) }
@@ -278,8 +357,31 @@ extension TicketBoard.Line {
     }
 }
 
+extension TicketBoard.Slot {
+    /// What a verdict says to those who wait here; `nil` when it does not say it all.
+    fileprivate func told(_ verdict: BatchOutcome.Verdict) -> QueuedRequest.State? {
+        switch (verdict.kind, verdict.answer) {
+        case (.skipped, _): return .skipped
+        case (.failed, _): return .failed
+        case (.refused, .refused(let outcome)?): return .decided(outcome)
+        case (.held, .held(let hold)?):
+            // What another call with the same key has written down may be of another id.
+            guard let wanted, wanted.id == hold.id else { return nil }
+            return .decided(
+                .held(
+                    Reservation(
+                        id: hold.id, holder: verdict.request.caller, lines: wanted.lines, state: .held,
+                        expiresAt: hold.expiresAt, hardDeadline: hold.hardDeadline, createdAt: hold.createdAt,
+                        resolvedAt: nil)))
+        default: return nil
+        }
+    }
+}
+
 /// What there is to tell about a request in a line.
 package enum TicketNews: Sendable {
     case standing(QueueStanding)
     case decided(QueuedRequest.State)
+    /// It waits for longer than its caller was to wait.
+    case tooLate
 }

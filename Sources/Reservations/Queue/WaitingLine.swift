@@ -1,6 +1,7 @@
 import Logging
 import RedisLocks
 import ServiceLifecycle
+import Synchronization
 
 /// Lines in which requests wait for their turn, decided in batches by one owner for each line: ``Strategy/queued(_:)``.
 ///
@@ -23,6 +24,8 @@ public final class WaitingLine: Service, Sendable {
     let observer: QueueObserver
     package let board: TicketBoard
     let intakes: [Intake]
+    let now: @Sendable () -> ContinuousClock.Instant
+    private let attendance: Mutex<Attendance>
 
     /// Makes the lines. Nothing moves before ``run()``.
     ///
@@ -33,10 +36,20 @@ public final class WaitingLine: Service, Sendable {
     ///   - configuration: see ``Configuration``.
     ///   - logger: where it is told what happens to lines.
     /// - Throws: ``ReservationError/Code/invalidRequest(_:)`` for a configuration that makes no sense.
-    public init(
+    public convenience init(
         store: any QueueingReservationStore, queue: any ReservationQueue, locks: RedisLocks,
         configuration: Configuration = Configuration(),
         logger: Logger = Logger(label: "reservations", factory: { _ in SwiftLogNoOpLogHandler() })
+    ) throws(ReservationError) {
+        try self.init(
+            store: store, queue: queue, locks: locks, configuration: configuration, logger: logger,
+            now: { ContinuousClock.now })
+    }
+
+    /// - Parameter now: by which it is judged who is silent, for tests.
+    package init(
+        store: any QueueingReservationStore, queue: any ReservationQueue, locks: RedisLocks,
+        configuration: Configuration, logger: Logger, now: @escaping @Sendable () -> ContinuousClock.Instant
     ) throws(ReservationError) {
         try configuration.check()
         self.store = store
@@ -45,6 +58,8 @@ public final class WaitingLine: Service, Sendable {
         self.configuration = configuration
         let (observer, board) = (QueueObserver(logger: logger), TicketBoard(partitions: configuration.partitions))
         (self.observer, self.board) = (observer, board)
+        self.now = now
+        attendance = Mutex(Attendance(at: now()))
         intakes = (0..<configuration.partitions).map {
             Intake(partition: $0, store: store, queue: queue, board: board, observer: observer)
         }
@@ -70,6 +85,8 @@ public final class WaitingLine: Service, Sendable {
                         group.addTask { await PartitionOwner(partition, of: self).run() }
                     }
                 }
+                // Once is enough of many processes, but who owns lines is there for them.
+                if self.configuration.ownsPartitions { group.addTask { await self.measureLag() } }
                 group.addTask { await self.watch() }
                 group.addTask { await self.showPresence() }
             }
@@ -96,7 +113,10 @@ public final class WaitingLine: Service, Sendable {
     // MARK: Those who wait
 
     private func listen(to partition: Int) async {
-        for await progress in await queue.announcements(of: partition) { board.note(progress, of: partition) }
+        repeat {
+            for await progress in await queue.announcements(of: partition) { board.note(progress, of: partition) }
+            // Refused, which somebody may change.
+        } while await pause(.seconds(30))
     }
 
     /// Looks up those whose number has come.
@@ -127,9 +147,12 @@ public final class WaitingLine: Service, Sendable {
 
     private static let lookUpLimit = 500
 
-    /// Once a second: looks at lines that should have moved. Announcements may get lost, and this is what that costs.
+    /// Once a second: sends those away who have waited for too long, and looks at lines that should have moved. Announcements
+    /// may get lost, and this is what that costs.
     private func watch() async {
         while await pause(.seconds(1)) {
+            board.dismissLate(at: .now)
+            presentSince()
             for partition in 0..<configuration.partitions where board.hasLate(in: partition) { board.signal(partition) }
             let silent = board.silentLines(for: .seconds(2))
             guard !silent.isEmpty else { continue }
@@ -162,12 +185,45 @@ public final class WaitingLine: Service, Sendable {
         }
     }
 
+    /// Since when this process has been there, without a gap in which nobody could have shown himself to it.
+    @discardableResult
+    package func presentSince() -> ContinuousClock.Instant {
+        attendance.withLock { attendance in
+            attendance.note(at: now(), gap: (configuration.silence ?? .seconds(60)) / 2)
+            return attendance.since
+        }
+    }
+
     func pause(_ duration: Duration) async -> Bool {
         do {
             try await Task.sleep(for: duration)
             return true
         } catch {
             return false
+        }
+    }
+
+    // MARK: For operators
+
+    /// How far each line is behind, by its number: how many wait, and since when. Asks the store, cheaply: fit for every few
+    /// seconds. Also when the line does not run in this process.
+    ///
+    /// - Throws: ``ReservationError/Code/unavailable``, ``ReservationError/Code/busy(attempts:strategy:)``.
+    public func lag() async throws(ReservationError) -> [LineLag] {
+        do throws(StoreError) {
+            return try await store.lag()
+        } catch {
+            throw ReservationError(error, attempts: 1, strategy: QueuedStrategy.name)
+        }
+    }
+
+    private func measureLag() async {
+        while await pause(.seconds(5)) {
+            do throws(StoreError) {
+                observer.lags(try await store.lag())
+            } catch {
+                observer.trouble("How far the lines are behind cannot be seen", error)
+            }
         }
     }
 
@@ -195,14 +251,14 @@ public final class WaitingLine: Service, Sendable {
     }
 
     /// Writes a request down. Whoever waits for it in this process hears of it by the stream.
-    func enter(_ claim: Claim) async throws(StoreError) -> (partition: Int, IntakeOutcome, AsyncStream<TicketNews>?) {
-        if board.isClosed { throw StoreError(.closed, "The waiting line was shut down in this process.", attempts: 0) }
-        guard board.isOpen else {
-            throw StoreError(
-                .misconfigured, "The waiting line does not run in this process: add it to the service group.")
-        }
+    ///
+    /// - Parameter limit: until when, at most; then the stream ends with ``TicketNews/tooLate``.
+    func enter(
+        _ claim: Claim, until limit: ContinuousClock.Instant? = nil
+    ) async throws(StoreError) -> (partition: Int, IntakeOutcome, AsyncStream<TicketNews>?) {
+        guard board.isOpen else { throw StoreError(.unavailable, "The waiting line is not open.", attempts: 0) }
         let partition = partition(of: claim.cart)
-        let (outcome, news) = try await intakes[partition].enter(claim, limits: limits(for: partition))
+        let (outcome, news) = try await intakes[partition].enter(claim, limits: limits(for: partition), until: limit)
         return (partition, outcome, news)
     }
 }

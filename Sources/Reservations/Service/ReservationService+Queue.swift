@@ -3,7 +3,7 @@ extension ReservationService {
     ///
     /// - Parameters: as for ``reserve(_:for:ttl:key:)``; the key is needed, for the ticket is found again by it.
     /// - Throws: as ``reserve(_:for:ttl:key:)``, and ``ReservationError/Code/queueFull(waiting:)`` and
-    ///   ``ReservationError/Code/queueLimit(limit:current:)``.
+    ///   ``ReservationError/Code/queueLimit(limit:current:)``, and ``ReservationError/Code/lineClosed``.
     public func submit(
         _ lines: [Line], for holder: String, ttl: Duration? = nil, key: String
     ) async throws(ReservationError) -> Submission {
@@ -11,7 +11,7 @@ extension ReservationService {
         guard let strategy = strategy(for: claim.cart).implementation as? QueuedStrategy else {
             return .reserved(try await reserve(claim))
         }
-        return try await enter(claim, strategy.line).submission
+        return try await enter(claim, strategy.line, until: nil).submission
     }
 
     /// What a ticket has come to. Who asks counts as present: see ``WaitingLine/Configuration/silence``.
@@ -64,7 +64,7 @@ extension ReservationService {
         let start = ContinuousClock.now
         let strategy = Strategy.queued(line)
         do throws(ReservationError) {
-            let entered = try await enter(claim.keyed, line)
+            let entered = try await enter(claim.keyed, line, until: .now + line.configuration.maximumWait)
             switch entered.submission {
             case .reserved(let reservation):
                 observer.replayed("reserve", by: strategy, since: start)
@@ -85,7 +85,7 @@ extension ReservationService {
     ) async throws(ReservationError) -> Reservation {
         do throws(ReservationError) {
             guard let news else { return try await ticket.reservation() }
-            return try await decision(on: news, ticket)
+            if let reservation = try await ticket.decision(on: news) { return reservation }
         } catch {
             // Unless he asked twice, and still waits for the other answer.
             if error.code == .cancelled, ticket.line.board.observers(of: ticket.name) == 0 {
@@ -94,33 +94,7 @@ extension ReservationService {
             }
             throw error
         }
-    }
-
-    /// At most for as long as the line's ``WaitingLine/Configuration/maximumWait``.
-    private func decision(
-        on news: AsyncStream<TicketNews>, _ ticket: Ticket
-    ) async throws(ReservationError) -> Reservation {
-        let limit = ticket.line.configuration.maximumWait
-        let decision = await withTaskGroup(of: Result<Reservation, ReservationError>?.self) { group in
-            group.addTask {
-                do throws(ReservationError) {
-                    return .success(try await ticket.decision(on: news))
-                } catch {
-                    return .failure(error)
-                }
-            }
-            group.addTask {
-                do {
-                    try await Task.sleep(for: limit)
-                    return nil
-                } catch {
-                    return .failure(.stoppedWaiting)
-                }
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? nil
-        }
-        if let decision { return try decision.get() }
+        // He has waited for longer than the line lets anybody.
         if let reservation = try await withdrawLate(ticket) { return reservation }
         throw .busy(attempts: 1, strategy: QueuedStrategy.name)
     }
@@ -139,18 +113,21 @@ extension ReservationService {
     }
 
     private func enter(
-        _ claim: Claim, _ line: WaitingLine
+        _ claim: Claim, _ line: WaitingLine, until limit: ContinuousClock.Instant?
     ) async throws(ReservationError) -> (submission: Submission, news: AsyncStream<TicketNews>?) {
+        guard line.isRunning else { throw .lineClosed(hasEnded: line.board.isClosed) }
         let entered: (partition: Int, IntakeOutcome, AsyncStream<TicketNews>?)
         do throws(StoreError) {
-            entered = try await line.enter(claim)
+            entered = try await line.enter(claim, until: limit)
         } catch {
             throw ReservationError(error, attempts: 1, strategy: QueuedStrategy.name)
         }
         switch entered.1 {
         case .waiting(let number):
             let name = RequestName(caller: claim.holder, key: claim.request?.key ?? "")
-            return (.queued(ticket(entered.partition, number, name, line)), entered.2)
+            var ticket = ticket(entered.partition, number, name, line)
+            ticket.wanted = TicketBoard.Wanted(claim)
+            return (.queued(ticket), entered.2)
         case .decided(let outcome): return (.reserved(try await reservation(from: .decided(outcome))), nil)
         case .key(let problem): throw .keyProblem(problem, attempts: 1)
         case .full(let waiting):

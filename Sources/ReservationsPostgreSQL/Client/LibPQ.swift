@@ -49,6 +49,7 @@ enum LibPQ {
         _ texts: [String?], _ body: (UnsafePointer<UnsafePointer<CChar>?>?) -> Result
     ) -> Result {
         var bytes: [CChar] = []
+        bytes.reserveCapacity(texts.reduce(0) { $0 + ($1?.utf8.count ?? 0) + 1 })
         var offsets: [Int?] = []
         for text in texts {
             offsets.append(text == nil ? nil : bytes.count)

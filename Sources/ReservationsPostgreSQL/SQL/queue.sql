@@ -47,6 +47,17 @@ BEGIN
 END
 $$;
 
+-- How many wait in each line, at most, and for how long the first has, in microseconds.
+CREATE FUNCTION line_lags() RETURNS TABLE (waiting bigint, oldest bigint) LANGUAGE sql STABLE AS $$
+    SELECT greatest(i.accepted - line_served(q.partition), CASE WHEN o.queued_at IS NOT NULL THEN 1 ELSE 0 END),
+        greatest(0, micros(clock_timestamp()) - micros(o.queued_at))
+    FROM queue_partition q JOIN queue_intake i ON i.partition = q.partition
+    LEFT JOIN LATERAL (
+        SELECT r.queued_at FROM request r WHERE r.state = 'queued' AND r.partition = q.partition ORDER BY r.number LIMIT 1
+    ) o ON true
+    ORDER BY q.partition
+$$;
+
 -- Writes requests down as waiting. One row for each, by its place in the arrays: 'waiting' with its number; 'decided' with
 -- what it was answered; 'reused', 'inProgress'; 'full' and 'callerLimit' with a count. No two have one caller and key.
 CREATE FUNCTION enqueue(

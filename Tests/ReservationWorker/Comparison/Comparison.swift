@@ -13,6 +13,11 @@ struct Comparison {
     private let reservers: Int
     private let connections: Int
     private let hasPgbench: Bool
+    private let partitions: Int
+    /// Which to compare; all, when none is named.
+    private let strategies: Set<String>
+    private let storeNames: Set<String>
+    private let itemCounts: [Int]
 
     init(_ arguments: ArraySlice<String>) throws {
         let options = try Options(arguments)
@@ -21,6 +26,12 @@ struct Comparison {
         reservers = try options.number("reservers", 32)
         connections = try options.number("connections", PostgreSQLReservationStore.Configuration().maximumConnections)
         hasPgbench = options["pgbench"] != "no"
+        partitions = try options.number("partitions", WaitingLine.Configuration().partitions)
+        let words = { (name: String) in (options[name] ?? "").split(separator: ",").map(String.init) }
+        strategies = Set(words("strategies"))
+        storeNames = Set(words("stores"))
+        let counts = words("items").compactMap(Int.init)
+        itemCounts = counts.isEmpty ? [1, 1_000] : counts
     }
 
     /// What is compared, and what it is beside.
@@ -56,7 +67,8 @@ struct Comparison {
         for store in stores { try await store.migrate() }
         let locks = try RedisLocks(.node(redis.url))
         let lines = [
-            try Line(postgres, "postgresql", redis, locks), try Line(sqlite, "sqlite", redis, locks),
+            try Line(postgres, "postgresql", redis, locks, partitions),
+            try Line(sqlite, "sqlite", redis, locks, partitions),
         ]
         let contestants = contestants(postgres, lines[0], locks, hasBench: true) + contestants(sqlite, lines[1], locks)
         let bench = Pgbench(
@@ -83,9 +95,11 @@ struct Comparison {
     ) -> [Contestant] {
         let strategies: [(Strategy, Pgbench.Rule?)] = [
             (.atomic, .atomic), (.pessimistic(), .pessimistic), (.optimistic(), nil), (.locked(locks), nil),
-            (.queued(line.waitingLine), nil),
+            // Beside what a transaction for each request could do at best.
+            (.queued(line.waitingLine), .atomic),
         ]
-        return strategies.map {
+        let isAsked = { (all: Set<String>, name: String) in all.isEmpty || all.contains(name) }
+        return strategies.filter { isAsked(self.strategies, $0.0.name) && isAsked(storeNames, line.name) }.map {
             Contestant(storeName: line.name, store: store, strategy: $0.0, bench: hasBench ? $0.1 : nil)
         }
     }
@@ -97,13 +111,15 @@ struct Comparison {
         let waitingLine: WaitingLine
 
         init(
-            _ store: any QueueingReservationStore, _ name: String, _ redis: RedisTestServer, _ locks: RedisLocks
+            _ store: any QueueingReservationStore, _ name: String, _ redis: RedisTestServer, _ locks: RedisLocks,
+            _ partitions: Int
         ) throws {
             self.name = name
             var streams = RedisStreamQueue.Configuration()
             streams.prefix = "\(name):"
             queue = try RedisStreamQueue(redis.url, configuration: streams)
             var configuration = WaitingLine.Configuration()
+            configuration.partitions = partitions
             configuration.lockPrefix = "line:\(name):"
             waitingLine = try WaitingLine(store: store, queue: queue, locks: locks, configuration: configuration)
         }
@@ -132,7 +148,7 @@ struct Comparison {
     private func compare(_ contestants: [Contestant], _ bench: Pgbench) async throws -> Bool {
         explain()
         var isWell = true
-        for items in [1, 1_000] {
+        for items in itemCounts {
             var results = [Result](repeating: Result(), count: contestants.count)
             for round in 0..<rounds {
                 // In turns, so that what else the machine does hits all of them.
@@ -154,12 +170,13 @@ struct Comparison {
             """
             \(reservers) reservers in a closed loop, \(rounds) rounds of \(seconds) s each, every hold on the disk.
             To PostgreSQL: \(connections) connections over TCP, for the library and for pgbench, in one schema, with the same settings.
+            cpu us: what this process spends for a hold, without the servers.
             call: pgbench makes the library's one call of `claim`. SQL: it sends the strategy's statements, one after the other.
             """)
         say(
             Self.row([
                 "store", "items", "strategy", "holds/s", "tries", "p50 ms", "p99 ms", "not held", "oversell", "drift",
-                "sell-out", "call tps", "ratio", "SQL tps", "ratio",
+                "sell-out", "cpu us", "call tps", "ratio", "SQL tps", "ratio",
             ]))
     }
 
@@ -202,6 +219,7 @@ struct Comparison {
                     number(result.percentile(0.99), 1), "\(result.refused.values.reduce(0, +))", "\(oversold)",
                     "\(drift)",
                     soldOut.map { "\($0.latencies.count)/\(Self.scarce)" } ?? "-",
+                    number(result.cpuMicrosecondsPerHold, 0),
                 ]
                     + [all.call, all.statements].flatMap { tps in
                         tps > 0 ? [number(tps, 0), number(result.holdsPerSecond / tps, 2)] : ["-", "-"]
@@ -210,7 +228,7 @@ struct Comparison {
     }
 
     private static func row(_ cells: [String]) -> String {
-        let widths = [10, 5, 11, 7, 5, 6, 7, 8, 8, 5, 8, 8, 5, 8, 5]
+        let widths = [10, 5, 11, 7, 5, 6, 7, 8, 8, 5, 8, 6, 8, 5, 8, 5]
         return zip(cells, widths).map { cell, width in
             String(repeating: " ", count: max(0, width - cell.count)) + cell
         }.joined(separator: "  ")

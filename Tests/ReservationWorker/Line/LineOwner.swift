@@ -10,9 +10,12 @@ struct LineProcess {
     let service: ReservationService
     let locks: RedisLocks
 
-    init(store place: String, redis: String, fate: String? = nil, owns: Bool = true, batch: Int = 250) async throws {
+    init(
+        store place: String, redis: String, fate: String? = nil, owns: Bool = true, batch: Int = 250,
+        mutant: Torture.Mutant? = nil
+    ) async throws {
         let fate = Fate(fate)
-        store = SteppedStore(try await Self.store(at: place), fate: fate)
+        store = SteppedStore(try await Self.store(at: place), fate: fate, mutant: mutant)
         var configuration = WaitingLine.Configuration()
         configuration.partitions = Self.partitions
         configuration.ownsPartitions = owns

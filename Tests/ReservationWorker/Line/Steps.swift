@@ -32,17 +32,16 @@ final class Fate: Sendable {
 
 /// A store that is in no hurry with batches, which nobody can call back: as though each had been sent just before its process
 /// stood still. And one whose process dies where it was told to.
-final class SteppedStore: StoreWrapper, QueueingReservationStore {
+final class SteppedStore: QueueingStoreWrapper {
     let queueing: any QueueingReservationStore
-    var inner: any ReservationStore { queueing }
     private let fate: Fate
+    /// A mistake that the torture must find.
+    private let mutant: Torture.Mutant?
+    /// What has come in, for the mutant that decides it again.
+    private let known = Mutex<[RequestName: Claim]>([:])
 
-    init(_ queueing: any QueueingReservationStore, fate: Fate) {
-        (self.queueing, self.fate) = (queueing, fate)
-    }
-
-    func preparePartitions(_ count: Int) async throws(StoreError) -> [Int64] {
-        try await queueing.preparePartitions(count)
+    init(_ queueing: any QueueingReservationStore, fate: Fate, mutant: Torture.Mutant? = nil) {
+        (self.queueing, self.fate, self.mutant) = (queueing, fate, mutant)
     }
 
     func enqueue(
@@ -51,7 +50,32 @@ final class SteppedStore: StoreWrapper, QueueingReservationStore {
         fate.pass(.enqueue, "before")
         let outcomes = try await queueing.enqueue(claims, in: partition, limits: limits)
         fate.pass(.enqueue, "after")
+        if mutant == .twice { remember(claims) }
         return outcomes
+    }
+
+    private func remember(_ claims: [Claim]) {
+        known.withLock { known in
+            for claim in claims { if let name = claim.request?.name { known[name] = claim } }
+        }
+    }
+
+    /// Holds for one of the batch what it has already.
+    private func decideAgain(_ verdicts: [BatchOutcome.Verdict]) async throws(StoreError) {
+        let claim = known.withLock { known in
+            verdicts.first { $0.kind == .held && known[$0.request] != nil }.flatMap { known[$0.request] }
+        }
+        guard let claim else { return }
+        let again = Claim(
+            id: .make(), holder: claim.holder, cart: claim.cart, ttl: claim.ttl, totalHold: claim.totalHold,
+            maximumLiveHolds: nil, request: nil)
+        _ = try await queueing.claim(again, by: .atomic)
+    }
+
+    func rewind(_ partition: Int, token: Int64) async throws(StoreError) -> Bool {
+        // Before it is: whoever is killed in between has said it.
+        say("rewinding \(partition) \(token)")
+        return try await queueing.rewind(partition, token: token)
     }
 
     func takePartition(_ partition: Int, token: Int64) async throws(StoreError) -> TakeoverOutcome {
@@ -59,10 +83,6 @@ final class SteppedStore: StoreWrapper, QueueingReservationStore {
         let outcome = try await queueing.takePartition(partition, token: token)
         fate.pass(.take, "after")
         return outcome
-    }
-
-    func rewind(_ partition: Int, token: Int64) async throws(StoreError) -> Bool {
-        try await queueing.rewind(partition, token: token)
     }
 
     func decide(_ batch: QueueBatch) async throws(StoreError) -> BatchOutcome {
@@ -79,27 +99,17 @@ final class SteppedStore: StoreWrapper, QueueingReservationStore {
             }
         }.value
         if case .success(.superseded) = result { say("stale") }
+        if case .success(.decided(_, let verdicts)) = result {
+            say("decided \(batch.partition) \(batch.token) \(batch.from)")
+            if mutant == .twice { try await decideAgain(verdicts) }
+        }
         return try result.get()
-    }
-
-    func waiting(
-        in partition: Int, after number: Int64, through last: Int64, longerThan age: Duration, limit: Int
-    ) async throws(StoreError) -> [WaitingRequest] {
-        try await queueing.waiting(in: partition, after: number, through: last, longerThan: age, limit: limit)
-    }
-
-    func withdraw(_ request: RequestName) async throws(StoreError) -> QueuedRequest? {
-        try await queueing.withdraw(request)
-    }
-
-    func requests(_ names: [RequestName]) async throws(StoreError) -> [QueuedRequest?] {
-        try await queueing.requests(names)
     }
 }
 
 /// A queue whose process dies where it was told to.
-struct SteppedQueue: ReservationQueue {
-    let inner: any ReservationQueue
+struct SteppedQueue: QueueWrapper {
+    let inner: RedisStreamQueue
     let fate: Fate
 
     func append(_ requests: [RequestName], to partition: Int) async throws(QueueError) {
@@ -116,18 +126,10 @@ struct SteppedQueue: ReservationQueue {
         return entries
     }
 
-    func lastPosition(of partition: Int) async throws(QueueError) -> QueuePosition? {
-        try await inner.lastPosition(of: partition)
-    }
-
     func trim(_ partition: Int, served entries: [QueueEntry]) async throws(QueueError) {
         fate.pass(.trim, "before")
         try await inner.trim(partition, served: entries)
         fate.pass(.trim, "after")
-    }
-
-    func bury(_ request: RequestName, of partition: Int, reason: String) async throws(QueueError) {
-        try await inner.bury(request, of: partition, reason: reason)
     }
 
     func announce(_ progress: QueueProgress, of partition: Int) async throws(QueueError) {
@@ -135,20 +137,4 @@ struct SteppedQueue: ReservationQueue {
         try await inner.announce(progress, of: partition)
         fate.pass(.announce, "after")
     }
-
-    func announcements(of partition: Int) async -> AsyncStream<QueueProgress> {
-        await inner.announcements(of: partition)
-    }
-
-    func touch(_ requests: [RequestName], in partition: Int) async throws(QueueError) {
-        try await inner.touch(requests, in: partition)
-    }
-
-    func silent(
-        among entries: [QueueEntry], of partition: Int, for silence: Duration
-    ) async throws(QueueError) -> Set<RequestName> {
-        try await inner.silent(among: entries, of: partition, for: silence)
-    }
-
-    func close() async { await inner.close() }
 }

@@ -15,6 +15,8 @@ import TestSupport
 /// cancelled HOLDER ID
 /// refused HOLDER CODE        a final no
 /// retry CODE                 one that may be repeated, and was
+/// decided LINE TOKEN FROM    it has decided on a batch of its line that was read from there
+/// rewinding LINE TOKEN       it is about to set its line back
 /// inside                     it has a lock, and is about to write under it
 /// stale                      a row has refused a write, for a greater token was there
 /// broken SENTENCE            something that must never be
@@ -36,7 +38,8 @@ struct Buyer {
         again = options["again"]
         if options["strategy"] == "queued" {
             let process = try await LineProcess(
-                store: options["store"] ?? "", redis: options["redis"] ?? "")
+                store: options["store"] ?? "", redis: options["redis"] ?? "",
+                mutant: options["mutant"].flatMap(Torture.Mutant.init))
             (store, service, line) = (process.store, process.service, process)
             return
         }

@@ -23,4 +23,17 @@ enum FenceMutant {
         }
         guard changed > 0 else { throw TestSupportError("There is no fence to take away.") }
     }
+
+    /// Nor does a line look at whose batch it is, and from where it was read.
+    static func applyToLine(of store: PostgreSQLReservationStore) async throws {
+        let rows = try await store.client.query(
+            """
+            SELECT pg_get_functiondef(p.oid) FROM pg_proc p
+            WHERE p.pronamespace = current_schema()::regnamespace AND p.proname = 'decide'
+            """)
+        let definition = rows[0, 0] ?? ""
+        let blind = definition.replacing("AND q.token = p_token AND q.position = p_from", with: "")
+        guard blind != definition else { throw TestSupportError("A line has no fence to take away.") }
+        _ = try await store.client.run([Statement(blind, isPrepared: false)], mayCommit: true)
+    }
 }

@@ -14,8 +14,10 @@ struct Torture {
 
     /// What is broken on purpose, and must be found.
     enum Mutant: String {
-        /// The rows do not look at the token.
+        /// The rows do not look at the token, nor does a line.
         case fence
+        /// A line decides on a request, and now and then once more.
+        case twice
         /// The store fails now and then.
         case failing
         /// The store does not find what it has, now and then.
@@ -72,7 +74,10 @@ struct Torture {
                 return try await PostgreSQLTestCluster.with(options) { cluster in
                     let store = try PostgreSQLReservationStore(url: cluster.url)
                     try await store.migrate()
-                    if mutant == .fence { try await FenceMutant.apply(to: store) }
+                    if mutant == .fence {
+                        try await FenceMutant.apply(to: store)
+                        try await FenceMutant.applyToLine(of: store)
+                    }
                     return try await run(store, at: cluster.url, cluster, redis)
                 }
             case .sqlite:
@@ -169,8 +174,9 @@ struct Torture {
         guard elapsed < .seconds(seconds + 60) else { return false }
         switch mutant {
         case nil: return book.all.stale == 0
+        case .fence where isLine: return book.all.linesBroken.isEmpty
         case .fence: return try await TortureVerdict.of(store, TortureBook.Contents(), items: 0).fencesBroken.isEmpty
-        case .failing, .forgetful: return false
+        case .failing, .forgetful, .twice: return false
         }
     }
 
@@ -199,13 +205,15 @@ struct Torture {
         say("repeated: \(list(book.retries))")
         let bad =
             verdict.lost + verdict.duplicates + verdict.oversold + verdict.findings + verdict.fencesBroken + book.broken
+            + book.linesBroken
         for sentence in bad.prefix(20) { say("BAD \(sentence)") }
         say(
             "oversell \(verdict.oversold.count), lost \(verdict.lost.count), duplicates \(verdict.duplicates.count), "
                 + "deadlocks \(book.deadlocks), audit findings \(verdict.findings.count), "
                 + "writes past a greater token \(verdict.fencesBroken.count), stale fences refused \(book.stale)")
         let isWell =
-            verdict.isClean && book.broken.isEmpty && book.deadlocks == 0 && book.stale > 0 && !book.held.isEmpty
+            verdict.isClean && book.broken.isEmpty && book.linesBroken.isEmpty && book.deadlocks == 0 && book.stale > 0
+            && !book.held.isEmpty
         return isWell
     }
 }

@@ -14,6 +14,25 @@ final class TortureBook: Sendable {
         var broken: [String] = []
         var deeds: [String: Int] = [:]
         var deadlocks = 0
+        /// By a line and where a batch of it was read from: under which tokens it was decided.
+        var batches: [String: Set<Int64>] = [:]
+        /// By a line: under which tokens it was set back.
+        var rewinds: [String: Set<Int64>] = [:]
+
+        /// A line goes on where it stands, and who comes too late is refused: two go on from one place only when the line was
+        /// set back between them. Known when everybody was heard to the end.
+        var linesBroken: [String] {
+            batches.flatMap { place, tokens -> [String] in
+                let words = place.split(separator: " ").map(String.init)
+                // Where each line begins, and begins again.
+                guard tokens.count > 1, words.count == 2, words[1] != "0-0" else { return [] }
+                let sorted = tokens.sorted()
+                return zip(sorted, sorted.dropFirst()).compactMap { first, second in
+                    if rewinds[words[0], default: []].contains(where: { (first...second).contains($0) }) { return nil }
+                    return "line \(words[0]) was decided from \(words[1]) by token \(first) and by token \(second)"
+                }
+            }
+        }
     }
 
     private let contents = Mutex(Contents())
@@ -44,6 +63,13 @@ final class TortureBook: Sendable {
             case ("retry", 2): contents.retries[words[1], default: 0] += 1
             case ("stale", 1): contents.stale += 1
             case ("inside", 1): break
+            case ("rewinding", 3):
+                if let token = Int64(words[2]) { contents.rewinds[words[1], default: []].insert(token) }
+            case ("decided", 3):
+                let rest = words[2].split(separator: " ").map(String.init)
+                if rest.count == 2, let token = Int64(rest[0]) {
+                    contents.batches["\(words[1]) \(rest[1])", default: []].insert(token)
+                }
             default: contents.broken.append(line)
             }
         }

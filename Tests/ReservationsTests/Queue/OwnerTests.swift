@@ -157,44 +157,6 @@ struct OwnerTests {
         }
     }
 
-    @Test("Who is silent when his turn comes is skipped; who waits is not")
-    func silence() async throws {
-        let memory = InMemoryReservationStore()
-        let gate = Gate()
-        let passes = Mutex<Set<String>>(["first"])
-        let slow = ProbedQueueStore(memory) { batch in
-            // The owner listens for longer than the silence before it judges.
-            if batch.turns.contains(where: { $0.request.caller == "first" }) { await gate.wait() }
-            _ = passes.withLock { $0.insert("decided") }
-            return nil
-        }
-        try await withQueueRig(
-            store: slow,
-            {
-                $0.silence = .seconds(5)
-                $0.maximumBatch = 1
-                $0.ownerTTL = .seconds(60)
-            }
-        ) { rig, _ in
-            defer { gate.open() }
-            try await rig.store.stock(.counted("shirt"), 9)
-            let first = try await rig.submit("first")
-            let present = try await rig.submit("present")
-            async let outcome = present.outcome()
-            _ = try await rig.submit("silent")
-            let name = RequestName(caller: "silent", key: "k")
-            let since = ContinuousClock.now
-            try await waitUntil("five seconds are over") { .now - since > .seconds(6) }
-            gate.open()
-            #expect(await outcome == "held")
-            #expect(await first.outcome() == "held")
-            try await waitUntil("it had its turn") { try await memory.requests([name]).first??.state != .waiting }
-            #expect(try await memory.requests([name]).first??.state == .skipped)
-            // Who was skipped may come again.
-            #expect(try await rig.outcome(of: "silent") == "held")
-        }
-    }
-
     @Test("Ten thousand in one line")
     func many() async throws {
         let count = 10_000
@@ -216,7 +178,8 @@ struct OwnerTests {
                 return await group.reduce(into: [:]) { $0[$1, default: 0] += 1 }
             }
             #expect(outcomes == ["held": 100, "out-of-stock": count - 100])
-            #expect(store.requestsAsked < count * 3)
+            // Whoever waits where it is decided is told without a look.
+            #expect(store.requestsAsked < count / 2)
             #expect(try await rig.store.audit(grace: .seconds(5)).isClean)
         }
     }

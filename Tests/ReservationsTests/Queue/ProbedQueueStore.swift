@@ -3,9 +3,8 @@ import Reservations
 import Synchronization
 
 /// A store whose line a test watches, holds up or breaks.
-final class ProbedQueueStore: StoreWrapper, QueueingReservationStore {
+final class ProbedQueueStore: QueueingStoreWrapper {
     let queueing: any QueueingReservationStore
-    var inner: any ReservationStore { queueing }
     /// Before a batch is decided. An error is thrown, and nothing has happened.
     private let onDecide: @Sendable (QueueBatch) async -> StoreError?
     /// Before requests are written down. An error is thrown, and nothing has happened.
@@ -29,23 +28,11 @@ final class ProbedQueueStore: StoreWrapper, QueueingReservationStore {
     /// How many requests were looked up.
     var requestsAsked: Int { asked.withLock { $0 } }
 
-    func preparePartitions(_ count: Int) async throws(StoreError) -> [Int64] {
-        try await queueing.preparePartitions(count)
-    }
-
     func enqueue(
         _ claims: [Claim], in partition: Int, limits: IntakeLimits
     ) async throws(StoreError) -> [IntakeOutcome] {
         if let error = await onEnqueue(claims) { throw error }
         return try await queueing.enqueue(claims, in: partition, limits: limits)
-    }
-
-    func takePartition(_ partition: Int, token: Int64) async throws(StoreError) -> TakeoverOutcome {
-        try await queueing.takePartition(partition, token: token)
-    }
-
-    func rewind(_ partition: Int, token: Int64) async throws(StoreError) -> Bool {
-        try await queueing.rewind(partition, token: token)
     }
 
     /// The statement is under way, whatever becomes of the task that sent it.
@@ -61,16 +48,6 @@ final class ProbedQueueStore: StoreWrapper, QueueingReservationStore {
             }
         }.value
         return try result.get()
-    }
-
-    func waiting(
-        in partition: Int, after number: Int64, through last: Int64, longerThan age: Duration, limit: Int
-    ) async throws(StoreError) -> [WaitingRequest] {
-        try await queueing.waiting(in: partition, after: number, through: last, longerThan: age, limit: limit)
-    }
-
-    func withdraw(_ request: RequestName) async throws(StoreError) -> QueuedRequest? {
-        try await queueing.withdraw(request)
     }
 
     func requests(_ names: [RequestName]) async throws(StoreError) -> [QueuedRequest?] {

@@ -125,48 +125,10 @@ struct QueuePoisonTests {
 }
 
 /// A queue that buries nobody.
-struct NoGraveyard: ReservationQueue {
+struct NoGraveyard: QueueWrapper {
     let inner: InMemoryReservationQueue
-
-    func append(_ requests: [RequestName], to partition: Int) async throws(QueueError) {
-        try await inner.append(requests, to: partition)
-    }
-
-    func read(
-        _ partition: Int, after position: QueuePosition, limit: Int, wait: Duration
-    ) async throws(QueueError) -> [QueueEntry] {
-        try await inner.read(partition, after: position, limit: limit, wait: wait)
-    }
-
-    func lastPosition(of partition: Int) async throws(QueueError) -> QueuePosition? {
-        try await inner.lastPosition(of: partition)
-    }
-
-    func trim(_ partition: Int, served entries: [QueueEntry]) async throws(QueueError) {
-        try await inner.trim(partition, served: entries)
-    }
 
     func bury(_ request: RequestName, of partition: Int, reason: String) async throws(QueueError) {
         throw QueueError(.misconfigured, "Injected: nobody is buried here.")
     }
-
-    func announce(_ progress: QueueProgress, of partition: Int) async throws(QueueError) {
-        try await inner.announce(progress, of: partition)
-    }
-
-    func announcements(of partition: Int) async -> AsyncStream<QueueProgress> {
-        await inner.announcements(of: partition)
-    }
-
-    func touch(_ requests: [RequestName], in partition: Int) async throws(QueueError) {
-        try await inner.touch(requests, in: partition)
-    }
-
-    func silent(
-        among entries: [QueueEntry], of partition: Int, for silence: Duration
-    ) async throws(QueueError) -> Set<RequestName> {
-        try await inner.silent(among: entries, of: partition, for: silence)
-    }
-
-    func close() async { await inner.close() }
 }

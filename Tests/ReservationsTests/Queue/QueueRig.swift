@@ -17,7 +17,8 @@ struct QueueRig: Sendable {
 
     init(
         store: any QueueingReservationStore, queue: any ReservationQueue, locks: RedisLocks,
-        _ configure: (inout WaitingLine.Configuration) -> Void = { _ in }
+        _ configure: (inout WaitingLine.Configuration) -> Void = { _ in },
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
     ) throws {
         self.store = store
         self.queue = queue
@@ -26,7 +27,9 @@ struct QueueRig: Sendable {
         configuration.partitions = 2
         configuration.maximumWaitingPerCaller = 1_000
         configure(&configuration)
-        line = try WaitingLine(store: store, queue: queue, locks: locks, configuration: configuration)
+        line = try WaitingLine(
+            store: store, queue: queue, locks: locks, configuration: configuration,
+            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }), now: now)
         var service = ReservationService.Configuration()
         service.strategy = .queued(line)
         service.limits.liveHoldsPerHolder = nil
@@ -120,12 +123,13 @@ extension Ticket {
 func withQueueRig<Result: Sendable>(
     store: any QueueingReservationStore = InMemoryReservationStore(),
     queue: any ReservationQueue = InMemoryReservationQueue(),
+    now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
     _ configure: (inout WaitingLine.Configuration) -> Void = { _ in },
     _ body: @escaping @Sendable (QueueRig, RedisTestServer) async throws -> Result
 ) async throws -> Result {
     let server = try RedisTestServer()
     let locks = try RedisLocks(.node(server.url))
-    let rig = try QueueRig(store: store, queue: queue, locks: locks, configure)
+    let rig = try QueueRig(store: store, queue: queue, locks: locks, configure, now: now)
     do {
         let result = try await rig.running { try await body($0, server) }
         await locks.shutdown()

@@ -147,7 +147,7 @@ struct TicketTests {
                 #expect(outcome == "held")
                 await #expect {
                     try await rig.submit("cid")
-                } throws: { ($0 as? ReservationError)?.code == .closed }
+                } throws: { ($0 as? ReservationError)?.code == .lineClosed }
             }
             await locks.shutdown()
         }

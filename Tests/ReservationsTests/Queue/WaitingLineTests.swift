@@ -67,6 +67,64 @@ struct WaitingLineTests {
         }
     }
 
+    @Test("Before a line is open, and when it has ended, it says so, and that it is worth another try")
+    func closed() async throws {
+        try await RedisTestServer.with { server in
+            let locks = try RedisLocks(.node(server.url))
+            let store = InMemoryReservationStore()
+            try await store.stock(.counted("shirt"), 2)
+            let rig = try QueueRig(store: store, queue: InMemoryReservationQueue(), locks: locks)
+            let refusals = { () async -> [ReservationError?] in
+                var errors: [ReservationError?] = []
+                for isReserving in [false, true] {
+                    do throws(ReservationError) {
+                        if isReserving {
+                            _ = try await rig.service.reserve([Line(.counted("shirt"))], for: "ann", key: "k")
+                        } else {
+                            _ = try await rig.service.submit([Line(.counted("shirt"))], for: "ann", key: "k")
+                        }
+                        errors.append(nil)
+                    } catch {
+                        errors.append(error)
+                    }
+                }
+                return errors
+            }
+            let early = await refusals()
+            #expect(try await rig.running { try await $0.outcome(of: "ann") } == "held")
+            let late = await refusals()
+            for error in early + late {
+                #expect(error?.code == .lineClosed)
+                #expect(error?.isRetryable == true)
+                #expect((error?.retryAfter ?? .zero) >= .seconds(1))
+            }
+            #expect(early.first??.message != late.first??.message)
+            await locks.shutdown()
+        }
+    }
+
+    @Test("How far a line is behind is told, and who has waited for too long is sent away")
+    func lag() async throws {
+        let gate = Gate()
+        let store = ProbedQueueStore(InMemoryReservationStore()) { _ in
+            await gate.wait()
+            return nil
+        }
+        try await withQueueRig(store: store, { $0.maximumWait = .seconds(1) }) { rig, _ in
+            defer { gate.open() }
+            try await rig.store.stock(.counted("shirt"), 9)
+            #expect(try await rig.line.lag() == [LineLag](repeating: LineLag(waiting: 0, oldest: nil), count: 2))
+            let tickets = try await rig.submit(3)
+            let lag = try await rig.line.lag()
+            #expect(lag.map(\.waiting).sorted() == [0, 3])
+            #expect(lag.compactMap(\.oldest).count == 1)
+            #expect(await rig.reserved("zoe") == "busy")
+            gate.open()
+            #expect(await QueueRig.outcomes(tickets) == ["held", "held", "held"])
+            #expect(try await rig.line.lag().map(\.waiting) == [0, 0])
+        }
+    }
+
     @Test("Whoever came first is served first")
     func order() async throws {
         try await withQueueRig { rig, _ in

@@ -12,7 +12,7 @@ extension Problem {
     private static func status(of code: ReservationError.Code) -> HTTPResponse.Status {
         switch code {
         case .unknownBucket, .notFound: .notFound
-        case .busy, .queueFull, .unavailable, .outcomeUnknown, .cancelled, .closed: .serviceUnavailable
+        case .busy, .queueFull, .lineClosed, .unavailable, .outcomeUnknown, .cancelled, .closed: .serviceUnavailable
         case .holdExpired: .gone
         case .idempotencyKeyReused, .invalidRequest: .unprocessableContent
         case .misconfigured, .failed: .internalServerError

@@ -48,6 +48,10 @@ extension WatchedStore: QueueingReservationStore {
         return found
     }
 
+    package func lag() async throws(StoreError) -> [LineLag] {
+        try await store.lag()
+    }
+
     package func requests(_ names: [RequestName]) async throws(StoreError) -> [QueuedRequest?] {
         try await store.requests(names)
     }

@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import Foundation
 import NIOHTTP1
 import ReservationServiceKit
+import Reservations
 import Synchronization
 import TestSupport
 import Testing
@@ -23,6 +24,17 @@ final class LineTests: Sendable {
         _ kind: StoreKind, units: Int = 5, _ adjust: @escaping @Sendable (inout ServiceSettings) -> Void = { _ in },
         _ body: @escaping @Sendable (TestService, _ decide: @Sendable () async throws -> Void) async throws -> Void
     ) async throws {
+        try await withLineAndServer(kind, units: units, adjust) { service, _, decide in try await body(service, decide)
+        }
+    }
+
+    private static func withLineAndServer(
+        _ kind: StoreKind, units: Int = 5, _ adjust: @escaping @Sendable (inout ServiceSettings) -> Void = { _ in },
+        _ body:
+            @escaping @Sendable (
+                TestService, RedisTestServer, _ decide: @Sendable () async throws -> Void
+            ) async throws -> Void
+    ) async throws {
         try await RedisTestServer.with { redis in
             let folder = try makeTemporaryDirectory("line")
             defer { removeRecursively(folder) }
@@ -38,7 +50,7 @@ final class LineTests: Sendable {
                     // Nobody has voted there before.
                     _ = try await service.shop.locks.initializeNodes()
                     try await service.stockDrop(units)
-                    try await beside(service, store, url, body)
+                    try await beside(service, store, url) { try await body($0, redis, $1) }
                 })
         }
     }
@@ -130,7 +142,9 @@ final class LineTests: Sendable {
             _ = try await service.hold(Self.one, as: first, key: "a")
             _ = try await service.hold(Self.one, as: second, key: "b", headers: [("Accept-Language", "ko")])
             try await decide()
-            let refused = try await Self.decided("b", of: second, service)
+            _ = try await Self.decided("b", of: second, service)
+            let refused = try await service.send(
+                .GET, "/v1/requests/b", as: second, headers: [("Accept-Language", "ko")])
             #expect(refused.status == 200)
             #expect(refused.state == "refused")
             let problem = try #require(refused.json["problem"] as? [String: Any])
@@ -138,6 +152,7 @@ final class LineTests: Sendable {
             #expect(problem["heldByOthers"] as? Int == 1)
             #expect(problem["type"] as? String == "/problems/out-of-stock")
             #expect(problem["status"] as? Int == 409)
+            #expect((problem["detail"] as? String ?? "").contains("'한정 판매, queued' 1개"), "\(problem)")
             #expect(try await service.send(.DELETE, "/v1/requests/b", as: second).code == "out-of-stock")
         }
     }
@@ -176,6 +191,51 @@ final class LineTests: Sendable {
             #expect(try await service.hold(Self.one, as: Buyer(), key: "c").status == 202)
             _ = try await service.send(.DELETE, "/v1/requests/a", as: buyer)
             #expect(try await service.hold(Self.one, as: buyer, key: "c").status == 202)
+        }
+    }
+
+    @Test("A line that is full takes nobody more, and says so", arguments: StoreKind.allCases)
+    func full(kind: StoreKind) async throws {
+        try await Self.withLine(kind, units: 5, { $0.limits.waitingInLine = 2 }) { service, _ in
+            let buyer = Buyer()
+            #expect(try await service.hold(Self.one, as: buyer, key: "a").status == 202)
+            #expect(try await service.hold(Self.one, as: Buyer(), key: "b").status == 202)
+            let refused = try await service.hold(Self.one, as: Buyer(), key: "c")
+            #expect(refused.status == 503)
+            #expect(refused.code == "queue-full")
+            #expect(refused.json["waiting"] as? Int == 2)
+            #expect(refused.json["retryable"] as? Bool == true)
+            #expect(refused.header("Retry-After").flatMap { Int($0) } ?? 0 >= 1)
+            // Whoever is in the line already keeps his place.
+            #expect(try await service.hold(Self.one, as: buyer, key: "a").json["position"] as? Int == 1)
+        }
+    }
+
+    @Test("Whoever was away when his turn came is passed over, and may line up again", arguments: StoreKind.allCases)
+    func missedTurn(kind: StoreKind) async throws {
+        try await Self.withLineAndServer(kind) { service, redis, decide in
+            let buyer = Buyer()
+            let holder = try #require(Caller(secret: buyer.token)).holder
+            _ = try await service.hold(Self.one, as: buyer, key: "a")
+            // As if that had been long ago: by the queue's clock he was neither seen nor did he come since.
+            try await RedisTestServer.blocking {
+                let keys = try (0..<4).map { "{rsv:q:\($0)}" }.filter { try redis.command("EXISTS", $0) == "1" }
+                let key = try #require(keys.first)
+                #expect(keys.count == 1)
+                _ = try redis.command("DEL", key, "\(key):seen")
+                _ = try redis.command("XADD", key, "1-1", "c", holder, "k", "a")
+            }
+            try await decide()
+            // Not by asking for him: whoever does is there.
+            try await waitUntil("his turn has come") {
+                try await service.shop.store.requests([RequestName(caller: holder, key: "a")]).first??.state != .waiting
+            }
+            let missed = try await service.send(.GET, "/v1/requests/a", as: buyer)
+            #expect(missed.state == "refused")
+            let problem = try #require(missed.json["problem"] as? [String: Any])
+            #expect(problem["code"] as? String == "turn-missed")
+            #expect(try await service.hold(Self.one, as: buyer, key: "a").status == 202)
+            #expect(try await Self.decided("a", of: buyer, service).status == 303)
         }
     }
 

@@ -16,6 +16,7 @@ package final class Shop: Sendable {
     package let registry: PrometheusRegistry
     package let hub: ItemHub
     let lineHub: LineHub
+    let lineWatch: LineWatch
     let auditor: Auditor
     let rushDesk: RushDesk
     let logger: Logger
@@ -38,6 +39,7 @@ package final class Shop: Sendable {
             store: self.store, configuration: Self.configuration(settings, locks, line), logger: logger)
         hub = ItemHub(service: service, limits: settings.limits)
         lineHub = LineHub(limits: settings.limits)
+        lineWatch = LineWatch(store: store, lines: Self.linePartitions)
         auditor = Auditor(service: service)
         rushDesk = RushDesk()
     }

@@ -194,6 +194,30 @@ final class LineTests: Sendable {
         }
     }
 
+    @Test("The operator sees how many wait, and for how long the first has", arguments: StoreKind.allCases)
+    func lag(kind: StoreKind) async throws {
+        try await Self.withLine(kind) { service, decide in
+            for key in ["a", "b"] {
+                #expect(try await service.hold(Self.one, as: Buyer(), key: key).status == 202)
+            }
+            try await waitUntil("the first has waited for two seconds") {
+                let lines = try await service.admin(.GET, "/v1/admin/overview").json["lines"] as? [[String: Int]] ?? []
+                #expect(lines.map { $0["line"] } == [0, 1, 2, 3])
+                let line = lines.first { $0["waiting"] == 2 }
+                return line?["oldestSeconds"] ?? 0 >= 2
+            }
+            let metrics = try await service.send(.GET, "/metrics").text
+            // All services of a test run write into the same metrics: the numbers may be another one's.
+            #expect(metrics.contains(/reservations_line_waiting\{line="0"\} [0-9]+\n/))
+            #expect(metrics.contains(/reservations_line_oldest_seconds\{line="0"\} [0-9]+\n/))
+            try await decide()
+            try await waitUntil("nobody waits") {
+                let lines = try await service.admin(.GET, "/v1/admin/overview").json["lines"] as? [[String: Int]] ?? []
+                return lines.allSatisfy { $0["waiting"] == 0 && $0["oldestSeconds"] == 0 }
+            }
+        }
+    }
+
     @Test("A line that is full takes nobody more, and says so", arguments: StoreKind.allCases)
     func full(kind: StoreKind) async throws {
         try await Self.withLine(kind, units: 5, { $0.limits.waitingInLine = 2 }) { service, _ in

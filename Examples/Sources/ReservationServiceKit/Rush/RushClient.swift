@@ -38,6 +38,7 @@ struct RushClient: Sendable {
     }
 
     struct Item: Decodable {
+        let strategy: String
         let capacity: Int
         let held: Int
         let sold: Int

@@ -22,6 +22,7 @@ struct RushCount: Sendable {
         let after = try await settled()
         var result = book.result
         result.duration = duration
+        result.strategy = after.strategy
         result.capacity = after.capacity
         result.available = before.available
         result.stillHeld = max(0, after.held - before.held)

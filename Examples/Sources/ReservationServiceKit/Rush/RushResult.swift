@@ -19,6 +19,7 @@ package struct RushResult: Sendable {
 
     /// Holds that were there at the end: their buyers left them to expire.
     package var stillHeld = 0
+    package var strategy = ""
     package var offered = 0
     package var confirmed = 0
     package var cancelled = 0

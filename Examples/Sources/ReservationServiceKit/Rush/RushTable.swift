@@ -9,6 +9,7 @@ extension RushResult {
 
     private var rows: [(String, String)] {
         var rows: [(String, String)] = [
+            ("strategy", strategy),
             ("buyers", "\(offered), of whom \(droppedByGenerator) were dropped by the generator"),
             ("on sale", "\(available)"), ("confirmed", "\(confirmed)"),
         ]

@@ -52,6 +52,8 @@ struct Chaos {
         let done = try await deeds.value
         Console.print(
             "deeds: " + done.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", "))
+        Console.print(
+            "stale fences refused, as far as the processes live that were refused: \(await torment.staleFences())")
         flaws += try await isBack(processes)
         flaws += try await Self.audit(store)
         for process in processes where !flaws.isEmpty {

@@ -38,7 +38,7 @@ struct Torment: Sendable {
             }
         }
         // What was read late by a process that stood still is done, or was given up.
-        try await Task.sleep(for: .seconds(2))  // sleep: a request that was on its way into a process is nobody's to wait for
+        try await Task.sleep(for: .seconds(2))  // sleep: what a process has read tells nobody of itself
         return done
     }
 
@@ -57,14 +57,27 @@ struct Torment: Sendable {
     private func victim(_ round: Int) async throws -> ServiceProcess {
         var most: (process: ServiceProcess, decisions: Double)?
         for process in processes {
-            let decisions = (try? await Self.get("\(process.url)/metrics")).map { Self.decisions(in: $0.text) } ?? 0
+            let decisions =
+                (try? await Self.get("\(process.url)/metrics")).map {
+                    Self.sum(of: "reservations_queue_decisions_total{", in: $0.text)
+                } ?? 0
             if decisions > most?.decisions ?? 0 { most = (process, decisions) }
         }
         return most?.process ?? processes[round % processes.count]
     }
 
-    private static func decisions(in metrics: String) -> Double {
-        metrics.split(separator: "\n").filter { $0.hasPrefix("reservations_queue_decisions_total{") }
+    /// Of those that run, since they were last started.
+    func staleFences() async -> Int {
+        var count = 0.0
+        for process in processes {
+            let metrics = try? await Self.get("\(process.url)/metrics").text
+            count += Self.sum(of: "reservations_stale_fences_total", in: metrics ?? "")
+        }
+        return Int(count)
+    }
+
+    private static func sum(of name: String, in metrics: String) -> Double {
+        metrics.split(separator: "\n").filter { $0.hasPrefix(name) }
             .compactMap { $0.split(separator: " ").last.flatMap { Double($0) } }.reduce(0, +)
     }
 

@@ -19,12 +19,21 @@ package struct PageFile: Sendable {
     package static let operatorPage = PageFile("operator", "text/html; charset=utf-8", PackageResources.operator_html)
     package static let openAPI = PageFile("openapi.json", "application/json", PackageResources.openapi_json)
 
+    private static func script(_ name: String, _ bytes: [UInt8]) -> PageFile {
+        PageFile(name, "text/javascript; charset=utf-8", bytes)
+    }
+
     package static let assets = [
         PageFile("style.css", "text/css; charset=utf-8", PackageResources.style_css),
-        PageFile("words.js", "text/javascript; charset=utf-8", PackageResources.words_js),
-        PageFile("api.js", "text/javascript; charset=utf-8", PackageResources.api_js),
-        PageFile("line.js", "text/javascript; charset=utf-8", PackageResources.line_js),
-        PageFile("shop.js", "text/javascript; charset=utf-8", PackageResources.shop_js),
-        PageFile("operator.js", "text/javascript; charset=utf-8", PackageResources.operator_js),
+        script("words.js", PackageResources.words_js),
+        script("api.js", PackageResources.api_js),
+        script("say.js", PackageResources.say_js),
+        script("map.js", PackageResources.map_js),
+        script("poster.js", PackageResources.poster_js),
+        script("holds.js", PackageResources.holds_js),
+        script("reserve.js", PackageResources.reserve_js),
+        script("line.js", PackageResources.line_js),
+        script("shop.js", PackageResources.shop_js),
+        script("operator.js", PackageResources.operator_js),
     ]
 }

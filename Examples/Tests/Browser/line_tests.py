@@ -53,6 +53,28 @@ class WaitingInLine(BrowserCase):
         expect(page.locator("#poster-left")).to_have_text("24")
         expect(page.locator("#line")).to_be_hidden()
 
+    def test_leave_the_line_heard_before_it_is_answered(self):
+        """Listeners are told of it at once; the answer to whoever asked may come later."""
+        page = self.open()
+        self.line_up(page)
+        answers = []
+
+        def keep_back(route):
+            if route.request.method == "DELETE":
+                answers.append((route, route.fetch()))
+            else:
+                route.fallback()
+
+        page.route("**/v1/requests/*", keep_back)
+        page.get_by_role("button", name="Leave the line: Signed poster").click()
+        expect(page.locator(".notice.calm")).to_contain_text("You left the line")
+        expect(page.locator("#line")).to_be_hidden()
+        with page.expect_response(lambda response: response.request.method == "DELETE"):
+            for route, response in answers:
+                route.fulfill(response=response)
+        self.assertEqual(len(answers), 1)
+        expect(page.locator(".notice")).to_have_count(1)
+
     def test_reload_while_waiting(self):
         self.service.line_up_elsewhere(1, item="poster")
         page = self.open()

@@ -9,9 +9,10 @@ const places = new Map();
 /**
  * Shows where a request stands until it is decided.
  *
- * `told` hears what became of it: `held(reservation)`, `refused(refusal)` or `left()`.
+ * `told` hears what became of it: `held(reservation)`, `refused(refusal)` or `left()`; or `unreachable()`, and it goes on.
  */
-export function wait(key, request, name, told) {
+export function wait(request, name, told) {
+  const { key } = request;
   if (places.has(key)) return;
   waitingLines.add(key, { lines: request.lines });
   const place = { key, request, told, first: null, element: element(name) };
@@ -45,6 +46,8 @@ async function look(place) {
 function decide(place, decision) {
   if (!remove(place)) return;
   if (decision.state === 'held') place.told.held(decision.reservation);
+  // Nobody but its caller takes a request back: here, where the answer may come later than the event, or in another page.
+  else if (decision.problem.code === 'withdrawn') place.told.left();
   else place.told.refused(new Refusal(decision.problem, decision.problem.retryAfterSeconds ?? null));
 }
 

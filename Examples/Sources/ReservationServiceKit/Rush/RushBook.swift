@@ -32,6 +32,7 @@ final class RushBook: Sendable {
                 return false
             }
             state.progress.waiting += 1
+            if buyer.repetition != .never { state.result.sentTwice += 1 }
             state.buyers[buyer.number] = buyer
             return true
         }

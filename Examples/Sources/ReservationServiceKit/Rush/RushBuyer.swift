@@ -60,11 +60,13 @@ struct RushBuyer: Sendable {
         } else {
             answer = await reserve()
         }
-        let story = await goOn(answer)
-        // A refusal is no answer for good: sent again, it may be another one.
-        if repetition == .later, answer?.status == 201 {
+        var story = await goOn(answer)
+        if repetition == .later {
             try? await Task.sleep(for: .milliseconds(Int.random(in: 0...1_000)))
-            book.compare(answer, await reserve(turn: number + 1))
+            let again = await reserve(turn: number + 1)
+            book.compare(answer, again)
+            // A refusal is no answer for good: what others held may be free by now.
+            if story.id == nil, again?.status == 201 { story = await goOn(again) }
         }
         return story
     }

@@ -32,7 +32,9 @@ package struct RushResult: Sendable {
     package var retries = 0
     /// Buyers whose patience was over before they had an answer, and who got it when they asked again in the end.
     package var answeredLate = 0
-    /// Requests that were sent twice while the buyers came, and were answered as one.
+    /// Requests that were sent twice while the buyers came.
+    package var sentTwice = 0
+    /// Those of them that had a reservation, the same both times.
     package var repeated = 0
     /// Requests that were sent again in the end, and had the same answer.
     package var confirmedByRepetition = 0

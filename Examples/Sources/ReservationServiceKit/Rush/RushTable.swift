@@ -23,7 +23,11 @@ extension RushResult {
         let others = gaveUp.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
         rows.append(("gave up", others.isEmpty ? "0" : others))
         rows.append(("tried again", "\(retries) times; \(answeredLate) got their answer only when all was over"))
-        rows.append(("sent twice", "\(repeated) answered as one; once more in the end: \(confirmedByRepetition)"))
+        rows.append(
+            (
+                "sent twice",
+                "\(sentTwice), \(repeated) of them had the same reservation both times; in the end: \(confirmedByRepetition)"
+            ))
         rows.append(("accepted", latency(accepted)))
         rows.append(("rejected", latency(rejected)))
         rows.append(("took", "\(duration.tenths) s, \(rate) answers per second"))
@@ -48,7 +52,7 @@ extension RushResult {
         return rows
     }
 
-    private var rate: Int { Int(Double(accepted.count + rejected.count) / max(0.001, duration / .seconds(1))) }
+    private var rate: Int { Int(Double(accepted.count + rejected.count - answeredLate) / max(0.001, duration / .seconds(1))) }
 
     private func latency(_ latencies: Latencies) -> String {
         guard let median = latencies.percentile(50), let late = latencies.percentile(99) else { return "none" }

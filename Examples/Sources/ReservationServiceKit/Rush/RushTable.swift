@@ -52,7 +52,9 @@ extension RushResult {
         return rows
     }
 
-    private var rate: Int { Int(Double(accepted.count + rejected.count - answeredLate) / max(0.001, duration / .seconds(1))) }
+    private var rate: Int {
+        Int(Double(accepted.count + rejected.count - answeredLate) / max(0.001, duration / .seconds(1)))
+    }
 
     private func latency(_ latencies: Latencies) -> String {
         guard let median = latencies.percentile(50), let late = latencies.percentile(99) else { return "none" }

@@ -22,7 +22,7 @@ struct QuorumReasonTests {
             for server in quorum.servers.prefix(2) { try server.command("SET", "x", "other", "PX", "60000") }
             for server in quorum.servers.suffix(3) { try server.command("FLUSHALL") }
             for proxy in quorum.proxies.suffix(2) { proxy.set(.replies, .acquire, .hold) }
-            async let refused = refusal(locks, wait: .upTo(.seconds(5)))
+            async let refused = refusal(locks, wait: .upTo(.seconds(10)))
             for proxy in quorum.proxies.suffix(2) { try await proxy.waitForHeld(.replies, count: 1) }
             for proxy in quorum.proxies { try await proxy.waitForReplies(.acquire, count: 1) }
             for proxy in quorum.proxies { proxy.heal() }

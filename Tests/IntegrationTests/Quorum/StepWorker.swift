@@ -20,7 +20,7 @@ final class StepWorker: Sendable {
         var arguments = ["steps", "--steps", steps, "--client", name, "--name", "x", "--store", store.url]
         for url in urls { arguments += ["--node", url] }
         arguments += [
-            "--ttl", "2000", "--maximum-ttl", "2000", "--node-timeout", "600", "--wait",
+            "--ttl", "6000", "--maximum-ttl", "6000", "--node-timeout", "1800", "--wait",
             "\(Int(wait / .milliseconds(1)))",
         ]
         arguments += ["--folder", self.folder, "--history", "\(self.folder)/history", "--first-id", "\(firstID)"]

@@ -88,6 +88,20 @@ let package = Package(
         ),
         // The root package's fixtures are no product of it: these are links to those that use none of its modules.
         .target(name: "TestSupport", path: "Tests/TestSupport"),
+        // Kills and stops processes of the service. Not a product.
+        .executableTarget(
+            name: "service-chaos",
+            dependencies: [
+                "RedislockKit",
+                "ReservationServiceKit",
+                "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "Reservations", package: "swift-redis-locks"),
+            ],
+            path: "Tests/ServiceChaos"
+        ),
         .testTarget(
             name: "RedislockTests",
             dependencies: [

@@ -77,6 +77,24 @@ struct SentenceTests {
         #expect(error.sentence(in: .korean) == korean)
     }
 
+    @Test("Items are called by their titles where they have one, and errors without an item stay as they are")
+    func titles() {
+        let titles = ["shirt": "Shirt, blue", "room": "Sea view"]
+        for (error, english, korean) in Self.errors {
+            let renamed = { (text: String) in
+                titles.reduce(text) { text, title in
+                    text.replacingOccurrences(of: "\"\(title.key)\"", with: "\"\(title.value)\"")
+                        .replacingOccurrences(of: "'\(title.key)'", with: "'\(title.value)'")
+                }
+            }
+            #expect(error.sentence(in: .english) { titles[$0] } == renamed(english))
+            #expect(error.sentence(in: .korean) { titles[$0] } == renamed(korean))
+        }
+        let unknown = ReservationError(.unknownBucket(.seat("hall", "A1")), "")
+        #expect(unknown.sentence(in: .english) { titles[$0] } == unknown.sentence(in: .english))
+        #expect(unknown.sentence(in: .english) { _ in "Hall" } == "There is no seat A1 of \"Hall\" on offer.")
+    }
+
     static let codes: [ReservationError.Code] = {
         let now = Date(timeIntervalSince1970: 0)
         let bucket = Bucket.counted("shirt")

@@ -11,7 +11,7 @@ import Synchronization
 /// The program is the child of a small shell, whose standard input is a socket from here. The kernel closes the socket
 /// when this process dies, also by SIGKILL; the shell then kills its child and removes the folder. Signals are sent by
 /// that shell alone and only to a child that it has not reaped, so that a reused process id can never be hit.
-final class ProcessSupervisor: Sendable {
+package final class ProcessSupervisor: Sendable {
     private struct State {
         /// -1 when closed.
         var control: CInt
@@ -21,7 +21,7 @@ final class ProcessSupervisor: Sendable {
         var child: pid_t = 0
     }
 
-    let folder: String
+    package let folder: String
     private let state: Mutex<State>
 
     /// `read` is a builtin that does not reap children, so `$pid` stays taken until `wait`.
@@ -70,7 +70,7 @@ final class ProcessSupervisor: Sendable {
     ///   - folder: belongs to the supervisor from here on. It is removed in the end.
     ///   - lastSignal: what ends the program in the end. `KILL`, unless the program must clean up behind itself, and can be
     ///     trusted to do so at once.
-    init(folder: String, lastSignal: String = "KILL") throws(TestSupportError) {
+    package init(folder: String, lastSignal: String = "KILL") throws(TestSupportError) {
         self.folder = folder
         guard mkfifo("\(folder)/lifeline", 0o600) == 0 else { throw .system("mkfifo") }
         var ends: [CInt] = [-1, -1]
@@ -92,10 +92,10 @@ final class ProcessSupervisor: Sendable {
     }
 
     /// The running program's process id, 0 when there is none.
-    var child: pid_t { state.withLock { $0.child } }
+    package var child: pid_t { state.withLock { $0.child } }
 
     /// Starts a program; neither its path nor an argument may contain blanks.
-    func start(_ program: String, _ arguments: [String]) throws(TestSupportError) {
+    package func start(_ program: String, _ arguments: [String]) throws(TestSupportError) {
         try state.withLock { state throws(TestSupportError) in
             guard state.child == 0 else { throw TestSupportError("The program runs already.") }
             let lifeline = open("\(folder)/lifeline", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
@@ -106,7 +106,7 @@ final class ProcessSupervisor: Sendable {
     }
 
     /// Sends a signal by its name without `SIG`.
-    func signal(_ name: String) throws(TestSupportError) {
+    package func signal(_ name: String) throws(TestSupportError) {
         try state.withLock { state throws(TestSupportError) in
             guard state.child != 0 else { throw TestSupportError("No program runs that could get SIG\(name).") }
             _ = try Self.ask(name, state.control)
@@ -114,7 +114,7 @@ final class ProcessSupervisor: Sendable {
     }
 
     /// Sends a signal to the program's children, if it has any.
-    func signalChildren(_ name: String) throws(TestSupportError) {
+    package func signalChildren(_ name: String) throws(TestSupportError) {
         try state.withLock { state throws(TestSupportError) in
             guard state.child != 0 else { throw TestSupportError("No program runs that could have children.") }
             _ = try Self.ask("CHILDREN \(name)", state.control)
@@ -122,7 +122,7 @@ final class ProcessSupervisor: Sendable {
     }
 
     /// Waits for the program's end. Nil when `limit` passes first, its exit status (128 + n for a signal) otherwise.
-    func waitForExit(within limit: Duration) throws(TestSupportError) -> CInt? {
+    package func waitForExit(within limit: Duration) throws(TestSupportError) -> CInt? {
         try state.withLock { state throws(TestSupportError) -> CInt? in
             guard state.child != 0 else { throw TestSupportError("No program runs that could end.") }
             guard POSIX.waitReadable(state.lifeline, milliseconds: CInt(limit.milliseconds)) else { return nil }
@@ -134,7 +134,7 @@ final class ProcessSupervisor: Sendable {
     }
 
     /// Kills what runs, removes the folder, and returns when both is done.
-    func close() {
+    package func close() {
         state.withLock { state in
             guard state.control >= 0 else { return }
             close_(state.control)

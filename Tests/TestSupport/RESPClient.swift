@@ -125,7 +125,7 @@ final class RESPClient {
 }
 
 /// Ports of 127.0.0.1.
-enum LoopbackPort {
+package enum LoopbackPort {
     static func address(_ port: UInt16) -> sockaddr_in {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -138,7 +138,7 @@ enum LoopbackPort {
     ///
     /// Below those that systems give to outgoing connections: the port of a server that is down for a moment would
     /// otherwise sooner or later be somebody's.
-    static func findFree() throws(TestSupportError) -> UInt16 {
+    package static func findFree() throws(TestSupportError) -> UInt16 {
         for _ in 0..<100 {
             let candidate = UInt16.random(in: 10_240..<32_768)
             if try isFree(candidate) { return candidate }

@@ -23,6 +23,13 @@ package struct Catalogue: Sendable {
             self.strategy = strategy
             self.stock = stock
         }
+
+        package func title(in language: ReservationError.Language) -> String {
+            switch language {
+            case .english: english
+            case .korean: korean
+            }
+        }
     }
 
     package private(set) var items: [Item]
@@ -32,6 +39,11 @@ package struct Catalogue: Sendable {
     }
 
     package func item(_ id: String) -> Item? { items.first { $0.id == id } }
+
+    /// How buyers know an item; `nil` when there is none.
+    package func title(of id: String, in language: ReservationError.Language) -> String? {
+        item(id)?.title(in: language)
+    }
 
     /// `false` when there is no such item.
     package mutating func claim(_ id: String, with strategy: StrategyName) -> Bool {

@@ -16,7 +16,7 @@ struct ItemSnapshot: Sendable {
     func members(in language: ReservationError.Language) -> [(String, JSON?)] {
         [
             ("id", .string(item.id)), ("kind", .string(item.kind.rawValue)),
-            ("title", .string(language == .korean ? item.korean : item.english)),
+            ("title", .string(item.title(in: language))),
             ("strategy", .string(strategy.rawValue)),
         ] + counts
     }

@@ -35,8 +35,14 @@ package struct ServiceSettings: Sendable {
         package var idleTime: Duration = .seconds(60)
         /// Listeners of live events at once.
         package var streams = 4_096
+        /// How often listeners are told that the connection lives, though nothing has changed. Whole seconds.
+        package var heartbeat: Duration = .seconds(15)
+        /// Events that one listener may be behind. Who does not read is let go, and comes back with `Last-Event-ID`.
+        package var bufferedEvents = 32
         /// How many reservations of one caller may be unconfirmed.
         package var liveHolds = 6
+        /// How many requests may wait in one line.
+        package var waitingInLine = 100_000
         /// How many requests of one caller may wait in lines.
         package var waitingRequests = 6
         /// Who was away from a line for longer than this is passed over.

@@ -14,12 +14,15 @@ package final class Shop: Sendable {
     let queue: RedisStreamQueue
     package let tally = Tally()
     package let registry: PrometheusRegistry
-    let hub: ItemHub
+    package let hub: ItemHub
     let lineHub: LineHub
+    let lineWatch: LineWatch
     let auditor: Auditor
     let rushDesk: RushDesk
     let logger: Logger
     let started = Date()
+    /// A demonstration has few items, and each line has connections of its own. The store keeps the number.
+    package static let linePartitions = 4
 
     package init(
         settings: ServiceSettings, store: any QueueingReservationStore, locks: RedisLocks, registry: PrometheusRegistry,
@@ -34,8 +37,9 @@ package final class Shop: Sendable {
         line = try Self.makeLine(settings, self.store, queue, locks, logger)
         service = try ReservationService(
             store: self.store, configuration: Self.configuration(settings, locks, line), logger: logger)
-        hub = ItemHub(service: service, maximumStreams: settings.limits.streams)
-        lineHub = LineHub(maximumStreams: settings.limits.streams)
+        hub = ItemHub(service: service, limits: settings.limits)
+        lineHub = LineHub(limits: settings.limits)
+        lineWatch = LineWatch(store: store, lines: Self.linePartitions)
         auditor = Auditor(service: service)
         rushDesk = RushDesk()
     }
@@ -84,9 +88,9 @@ package final class Shop: Sendable {
         _ logger: Logger
     ) throws -> WaitingLine {
         var configuration = WaitingLine.Configuration()
-        // A demonstration has few items, and each line has connections of its own. The store keeps the number.
-        configuration.partitions = 4
+        configuration.partitions = linePartitions
         configuration.ownsPartitions = settings.decidesInLines
+        configuration.maximumWaiting = settings.limits.waitingInLine
         configuration.maximumWaitingPerCaller = settings.limits.waitingRequests
         configuration.silence = settings.limits.lineSilence
         return try WaitingLine(

@@ -77,16 +77,20 @@ struct RushCommand: AsyncParsableCommand {
         commandName: "rush", abstract: "Virtual buyers who all want the same item of a running service.",
         discussion: """
             They come in an open loop: on time, however slow the answers are. Latencies count
-            from when a buyer came. Nobody else should want the item meanwhile.
+            from when a buyer came. Nobody else should want the item meanwhile. In the end
+            every request that had no answer, or got a reservation, is sent once more.
 
             EXIT STATUS
-              0   nothing was oversold, lost or sold twice, and no invariant is broken
+              0   nothing was oversold, lost, sold twice or left unanswered, no hold is stuck,
+                  the book adds up, and no invariant is broken
               1   otherwise
               69  the service cannot be reached, or refuses
             """)
 
-    @Option(help: "The address of the service.")
-    var url = "http://127.0.0.1:8080"
+    @Option(
+        name: .customLong("url"),
+        help: "The address of the service; repeated for several processes, which get the buyers in turn.")
+    var urls = ["http://127.0.0.1:8080"]
 
     @Option(help: "A counted item of the catalogue.")
     var item = "drop-locked"
@@ -100,25 +104,29 @@ struct RushCommand: AsyncParsableCommand {
     @Option(help: "Over how many seconds they come.")
     var seconds = 10.0
 
-    @Option(help: "How many of 100 send their request twice at once.")
+    @Option(help: "How many of 100 send their request twice: at once, or again when they have an answer.")
     var duplicates = 5.0
 
     @Flag(help: "40 of 100 confirm, 30 cancel, 30 let their hold end. Else all confirm.")
     var lifecycle = false
+
+    @Option(help: "How many may be on their way at once: the others are dropped, and counted.")
+    var outstanding = 8_192
 
     @Option(help: ArgumentHelp("Or RESERVATION_ADMIN_TOKEN. Needed to add units.", valueName: "token"))
     var adminToken: String?
 
     func validate() throws {
         guard (0...100_000).contains(units), (1...200_000).contains(buyers), (0.1...3_600).contains(seconds),
-            (0...100).contains(duplicates)
+            (0...100).contains(duplicates), outstanding > 0
         else {
             throw ValidationError("at most 100000 units, 1 to 200000 buyers, 0.1 to 3600 seconds, 0 to 100 duplicates")
         }
     }
 
     func run() async throws {
-        var plan = RushPlan(url: url, item: item)
+        var plan = RushPlan(urls: urls, item: item)
+        plan.maximumOutstanding = outstanding
         (plan.units, plan.buyers, plan.seconds) = (units, buyers, seconds)
         (plan.duplicatePercent, plan.isLifecycle) = (duplicates, lifecycle)
         plan.adminToken = adminToken ?? Console.environment("RESERVATION_ADMIN_TOKEN")
@@ -132,9 +140,11 @@ struct RushOnTerminal {
 
     init(_ plan: RushPlan) { self.plan = plan }
 
+    private var place: String { plan.urls.joined(separator: ", ") }
+
     func run() async throws -> RushResult {
         Console.print(
-            "\(plan.buyers) buyers in \(Int(plan.seconds)) s for \(plan.units) of \(plan.item) at \(plan.url)")
+            "\(plan.buyers) buyers in \(Int(plan.seconds)) s for \(plan.units) of \(plan.item) at \(place)")
         let result: RushResult
         do {
             result = try await Rush(plan).run { progress in
@@ -144,7 +154,7 @@ struct RushOnTerminal {
         } catch let failure as RushFailure {
             throw failure
         } catch {
-            throw RushFailure("the service at \(plan.url) cannot be reached: \(error)")
+            throw RushFailure("the service at \(place) cannot be reached: \(error)")
         }
         if Console.isTerminal { FileHandle.standardOutput.write(Data("\r\u{1B}[2K".utf8)) }
         Console.print(result.table)

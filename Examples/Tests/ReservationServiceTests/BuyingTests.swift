@@ -133,6 +133,8 @@ struct BuyingTests {
             let answer = try await service.hold("{\"item\":\"poster\",\"quantity\":5}", as: Buyer())
             #expect(answer.status == 409)
             #expect(answer.code == "out-of-stock")
+            // By its title, as the page shows it.
+            #expect((answer.json["detail"] as? String ?? "").contains("of \"Signed poster\";"), "\(answer.text)")
             #expect(answer.json["available"] as? Int == 4)
             #expect(answer.json["heldByOthers"] as? Int == 20)
             #expect(answer.json["retryable"] as? Bool == true)

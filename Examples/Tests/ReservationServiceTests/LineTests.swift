@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import Foundation
 import NIOHTTP1
 import ReservationServiceKit
+import Reservations
 import Synchronization
 import TestSupport
 import Testing
@@ -130,7 +131,9 @@ final class LineTests: Sendable {
             _ = try await service.hold(Self.one, as: first, key: "a")
             _ = try await service.hold(Self.one, as: second, key: "b", headers: [("Accept-Language", "ko")])
             try await decide()
-            let refused = try await Self.decided("b", of: second, service)
+            _ = try await Self.decided("b", of: second, service)
+            let refused = try await service.send(
+                .GET, "/v1/requests/b", as: second, headers: [("Accept-Language", "ko")])
             #expect(refused.status == 200)
             #expect(refused.state == "refused")
             let problem = try #require(refused.json["problem"] as? [String: Any])
@@ -138,6 +141,7 @@ final class LineTests: Sendable {
             #expect(problem["heldByOthers"] as? Int == 1)
             #expect(problem["type"] as? String == "/problems/out-of-stock")
             #expect(problem["status"] as? Int == 409)
+            #expect((problem["detail"] as? String ?? "").contains("'한정 판매, queued' 1개"), "\(problem)")
             #expect(try await service.send(.DELETE, "/v1/requests/b", as: second).code == "out-of-stock")
         }
     }
@@ -176,6 +180,79 @@ final class LineTests: Sendable {
             #expect(try await service.hold(Self.one, as: Buyer(), key: "c").status == 202)
             _ = try await service.send(.DELETE, "/v1/requests/a", as: buyer)
             #expect(try await service.hold(Self.one, as: buyer, key: "c").status == 202)
+        }
+    }
+
+    @Test("The operator sees how many wait, and for how long the first has", arguments: StoreKind.allCases)
+    func lag(kind: StoreKind) async throws {
+        try await Self.withLine(kind) { service, decide in
+            for key in ["a", "b"] {
+                #expect(try await service.hold(Self.one, as: Buyer(), key: key).status == 202)
+            }
+            try await waitUntil("the first has waited for two seconds") {
+                let lines = try await service.admin(.GET, "/v1/admin/overview").json["lines"] as? [[String: Int]] ?? []
+                #expect(lines.map { $0["line"] } == [0, 1, 2, 3])
+                let line = lines.first { $0["waiting"] == 2 }
+                return line?["oldestSeconds"] ?? 0 >= 2
+            }
+            let metrics = try await service.send(.GET, "/metrics").text
+            // All services of a test run write into the same metrics: the numbers may be another one's.
+            #expect(metrics.contains(/reservations_line_waiting\{line="0"\} [0-9]+\n/))
+            #expect(metrics.contains(/reservations_line_oldest_seconds\{line="0"\} [0-9]+\n/))
+            try await decide()
+            try await waitUntil("nobody waits") {
+                let lines = try await service.admin(.GET, "/v1/admin/overview").json["lines"] as? [[String: Int]] ?? []
+                return lines.allSatisfy { $0["waiting"] == 0 && $0["oldestSeconds"] == 0 }
+            }
+        }
+    }
+
+    @Test("A line that is full takes nobody more, and says so", arguments: StoreKind.allCases)
+    func full(kind: StoreKind) async throws {
+        try await Self.withLine(kind, units: 5, { $0.limits.waitingInLine = 2 }) { service, _ in
+            let buyer = Buyer()
+            #expect(try await service.hold(Self.one, as: buyer, key: "a").status == 202)
+            #expect(try await service.hold(Self.one, as: Buyer(), key: "b").status == 202)
+            let refused = try await service.hold(Self.one, as: Buyer(), key: "c")
+            #expect(refused.status == 503)
+            #expect(refused.code == "queue-full")
+            #expect(refused.json["waiting"] as? Int == 2)
+            #expect(refused.json["retryable"] as? Bool == true)
+            #expect(refused.header("Retry-After").flatMap { Int($0) } ?? 0 >= 1)
+            // Whoever is in the line already keeps his place.
+            #expect(try await service.hold(Self.one, as: buyer, key: "a").json["position"] as? Int == 1)
+        }
+    }
+
+    @Test("Whoever was away when his turn came is told so, and may line up again", arguments: StoreKind.allCases)
+    func missedTurn(kind: StoreKind) async throws {
+        try await Self.withLine(kind) { service, decide in
+            let buyer = Buyer()
+            let name = RequestName(caller: try #require(Caller(secret: buyer.token)).holder, key: "a")
+            _ = try await service.hold(Self.one, as: buyer, key: name.key)
+            // As the owner of a line does when nobody has been there for long; the first of all owners has the least token.
+            let store = service.shop.store
+            let line = try #require(try await store.requests([name]).first ?? nil).partition
+            guard case .taken(let position, _) = try await store.takePartition(line, token: 1) else {
+                Issue.record("somebody owns the line")
+                return
+            }
+            let batch = QueueBatch(
+                partition: line, token: 1, from: position, through: QueuePosition(1, 1), turns: [.init(name, .skip)])
+            guard case .decided(_, let verdicts) = try await store.decide(batch) else {
+                Issue.record("the batch was not decided")
+                return
+            }
+            #expect(verdicts.map(\.kind) == [.skipped])
+
+            let missed = try await service.send(.GET, "/v1/requests/a", as: buyer)
+            #expect(missed.state == "refused")
+            let problem = try #require(missed.json["problem"] as? [String: Any])
+            #expect(problem["code"] as? String == "turn-missed")
+            #expect(try await service.send(.DELETE, "/v1/requests/a", as: buyer).code == "turn-missed")
+            #expect(try await service.hold(Self.one, as: buyer, key: "a").status == 202)
+            try await decide()
+            #expect(try await Self.decided("a", of: buyer, service).status == 303)
         }
     }
 

@@ -1,6 +1,11 @@
 // What an operator sees: everything at one glance, once in a second.
 import { ask, Refusal } from './api.js';
-import { t, translate } from './words.js';
+import { language, t, translate } from './words.js';
+
+const lag = {
+  en: seconds => seconds > 0 ? `wait in lines, the first for ${seconds} s` : 'wait in lines',
+  ko: seconds => seconds > 0 ? `대기열, 가장 오래 기다린 시간 ${seconds}초` : '대기열에서 기다리는 요청',
+}[language];
 
 const $ = id => document.getElementById(id);
 let token = sessionStorage.getItem('operator') ?? '';
@@ -80,6 +85,11 @@ function paintRush(rush) {
   }
 }
 
+function paintLines(lines) {
+  $('waiting').textContent = lines.reduce((sum, line) => sum + line.waiting, 0);
+  $('waiting-note').textContent = lag(Math.max(0, ...lines.map(line => line.oldestSeconds)));
+}
+
 async function look() {
   clearTimeout(timer);
   try {
@@ -92,6 +102,7 @@ async function look() {
     $('retries').textContent = view.retries;
     $('listeners').textContent = view.listeners;
     paintInvariants(view.invariants);
+    paintLines(view.lines);
     paintItems(view.items);
     paintRush(view.rush);
   } catch (error) {

@@ -10,6 +10,7 @@ package struct Front<Inner: HTTPResponder>: HTTPResponder where Inner.Context ==
     let inner: Inner
     let limiter: RateLimiter
     let requestTime: Duration
+    let catalogue: Catalogue
     let logger: Logger
 
     package func respond(to request: Request, context: ShopContext) async throws -> Response {
@@ -84,7 +85,7 @@ package struct Front<Inner: HTTPResponder>: HTTPResponder where Inner.Context ==
     private func problem(for error: any Error) -> Problem {
         switch error {
         case let problem as Problem: return problem
-        case let error as ReservationError: return Problem(error)
+        case let error as ReservationError: return Problem(error, catalogue)
         case let error as any HTTPResponseError:
             return Self.problem(for: error.status)
         default:

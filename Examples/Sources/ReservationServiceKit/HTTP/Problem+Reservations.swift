@@ -2,11 +2,12 @@ import Hummingbird
 import Reservations
 
 extension Problem {
-    package init(_ error: ReservationError) {
+    /// - Parameter catalogue: how buyers know the items.
+    package init(_ error: ReservationError, _ catalogue: Catalogue) {
         self.init(
             code: error.code.name, status: Self.status(of: error.code), isRetryable: error.isRetryable,
             retryAfter: error.retryAfter, members: Self.members(of: error)
-        ) { error.sentence(in: $0) }
+        ) { language in error.sentence(in: language) { catalogue.title(of: $0, in: language) } }
     }
 
     private static func status(of code: ReservationError.Code) -> HTTPResponse.Status {

@@ -4,8 +4,8 @@ import Reservations
 import ServiceLifecycle
 
 /// Tells listeners what has changed: at most once in a second for each item, whoever and whatever process changed it.
-actor ItemHub: Service {
-    enum Event: Sendable {
+package actor ItemHub: Service {
+    package enum Event: Sendable {
         /// A complete event, as it goes over the wire.
         case text(String)
         case heartbeat
@@ -23,24 +23,25 @@ actor ItemHub: Service {
 
     private let service: ReservationService
     private let maximumStreams: Int
+    private let buffered: Int
+    private let roundsPerHeartbeat: Int
     private var items: [String: Watched] = [:]
     private var streams = 0
     private var nextListener = 0
     private var isOver = false
     private static let interval: Duration = .seconds(1)
-    private static let roundsPerHeartbeat = 15
-    /// A listener that does not read is let go, and comes back with `Last-Event-ID`.
-    private static let buffered = 32
 
-    init(service: ReservationService, maximumStreams: Int) {
+    init(service: ReservationService, limits: ServiceSettings.Limits) {
         self.service = service
-        self.maximumStreams = maximumStreams
+        maximumStreams = limits.streams
+        buffered = max(1, limits.bufferedEvents)
+        roundsPerHeartbeat = max(1, Int(limits.heartbeat / Self.interval))
     }
 
-    var count: Int { streams }
+    package var count: Int { streams }
 
     /// Begins with what has changed since `lastVersion`, or with everything.
-    func listen(to item: String, after lastVersion: Int64?) async throws -> AsyncStream<Event> {
+    package func listen(to item: String, after lastVersion: Int64?) async throws -> AsyncStream<Event> {
         guard streams < maximumStreams, !isOver else { throw Problem(.tooManyStreams, retryAfter: .seconds(3)) }
         // Counted before anything is waited for, so that those who come together are not too many.
         streams += 1
@@ -60,7 +61,7 @@ actor ItemHub: Service {
                     states: Dictionary(states.map { ($0.bucket, $0) }) { $1 }, since: version, version: version)
             }
         }
-        let (stream, continuation) = AsyncStream<Event>.makeStream(bufferingPolicy: .bufferingNewest(Self.buffered))
+        let (stream, continuation) = AsyncStream<Event>.makeStream(bufferingPolicy: .bufferingNewest(buffered))
         let number = nextListener
         nextListener += 1
         continuation.onTermination = { _ in Task { await self.leave(item, number) } }
@@ -76,12 +77,12 @@ actor ItemHub: Service {
         if items[item]?.listeners.isEmpty == true { items[item] = nil }
     }
 
-    func run() async throws {
+    package func run() async throws {
         await cancelWhenGracefulShutdown {
             var rounds = 0
             while !Task.isCancelled {
                 rounds += 1
-                await self.round(isHeartbeat: rounds % Self.roundsPerHeartbeat == 0)
+                await self.round(isHeartbeat: rounds % self.roundsPerHeartbeat == 0)
                 try? await Task.sleep(for: Self.interval)
             }
         }

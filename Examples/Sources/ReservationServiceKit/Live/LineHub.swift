@@ -4,15 +4,16 @@ import ServiceLifecycle
 /// Tells those who wait in a line how it moves. While somebody listens, he counts as present.
 actor LineHub: Service {
     private let maximumStreams: Int
+    private let heartbeat: Duration
     private var listeners: [Int: AsyncStream<ItemHub.Event>.Continuation] = [:]
     private var nextListener = 0
     private var isOver = false
-    private static let heartbeat: Duration = .seconds(15)
     /// Only the last standing is of interest, and the decision comes last.
     private static let buffered = 2
 
-    init(maximumStreams: Int) {
-        self.maximumStreams = maximumStreams
+    init(limits: ServiceSettings.Limits) {
+        maximumStreams = limits.streams
+        heartbeat = limits.heartbeat
     }
 
     var count: Int { listeners.count }
@@ -45,7 +46,7 @@ actor LineHub: Service {
     func run() async throws {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
-                try? await Task.sleep(for: Self.heartbeat)
+                try? await Task.sleep(for: self.heartbeat)
                 await self.beat()
             }
         }

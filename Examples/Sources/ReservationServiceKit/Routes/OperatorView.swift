@@ -21,11 +21,16 @@ struct OperatorView {
                     ]))
         }
         let audit = await shop.auditor.recent()
+        let lines = try await shop.lineWatch.lags().map { lag in
+            JSON.object([
+                ("line", .int(lag.line)), ("waiting", .int(lag.waiting)), ("oldestSeconds", .int(lag.oldestSeconds)),
+            ])
+        }
         return .members([
             ("serverTime", .time(Date())), ("startedAt", .time(shop.started)),
             ("store", .string(shop.settings.store.hasPrefix("sqlite:") ? "SQLite" : "PostgreSQL")),
             ("nodes", .int(shop.settings.nodes.urls.count)), ("listeners", .int(await shop.hub.count)),
-            ("items", .array(items)), ("holds", .int(held)), ("retries", .int(retries)),
+            ("items", .array(items)), ("lines", .array(lines)), ("holds", .int(held)), ("retries", .int(retries)),
             ("staleFencesRefused", .int(shop.registry.total("reservations_stale_fences_total"))),
             ("invariants", audit.map { Self.json($0.report, at: $0.at) }), ("rush", await shop.rushDesk.json()),
         ])

@@ -25,7 +25,7 @@ struct RequestRoutes {
         switch try await shop.service.ticket(key, for: holder) {
         case .waiting(let ticket): return waiting(ticket, status: .ok)
         case .decided(.success(let reservation)): return Self.found(reservation)
-        case .decided(.failure(let error)): return .json(Self.refusal(error, in: context.language))
+        case .decided(.failure(let error)): return .json(refusal(error, in: context.language))
         }
     }
 
@@ -97,12 +97,14 @@ struct RequestRoutes {
                 ("state", .string("held")), ("location", .string("/v1/reservations/\(reservation.id)")),
                 ("reservation", shop.json(reservation)),
             ])
-        case .failure(let error): Self.refusal(error, in: language)
+        case .failure(let error): refusal(error, in: language)
         }
     }
 
-    private static func refusal(_ error: ReservationError, in language: ReservationError.Language) -> JSON {
-        .object([("state", .string("refused")), ("problem", Problem(error).json(in: language))])
+    private func refusal(_ error: ReservationError, in language: ReservationError.Language) -> JSON {
+        .object([
+            ("state", .string("refused")), ("problem", Problem(error, shop.settings.catalogue).json(in: language)),
+        ])
     }
 
     private static func found(_ reservation: Reservation) -> Response {

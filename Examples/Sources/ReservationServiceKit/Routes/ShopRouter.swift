@@ -18,6 +18,6 @@ package enum ShopRouter {
         return Front(
             inner: make(shop).buildResponder(),
             limiter: RateLimiter(perSecond: limits.requestsPerSecond, burst: limits.burst),
-            requestTime: limits.requestTime, logger: shop.logger)
+            requestTime: limits.requestTime, catalogue: shop.settings.catalogue, logger: shop.logger)
     }
 }

@@ -4,8 +4,6 @@ import Foundation
 package struct Rush: Sendable {
     package let plan: RushPlan
     private let book = RushBook()
-    /// Seconds: long enough to confirm, short enough to wait for.
-    static let lifecycleHold = 5
 
     package init(_ plan: RushPlan) {
         self.plan = plan
@@ -13,13 +11,16 @@ package struct Rush: Sendable {
 
     package var progress: RushProgress { book.progress }
 
-    /// - Parameter report: told twice in a second.
+    /// - Parameters:
+    ///   - report: told twice in a second.
+    ///   - beforeCounting: what has to be over before buyers without an answer ask for the last time.
     package func run(
-        report: @escaping @Sendable (RushProgress) -> Void = { _ in }
+        report: @escaping @Sendable (RushProgress) -> Void = { _ in },
+        beforeCounting: @Sendable () async throws -> Void = {}
     ) async throws -> RushResult {
-        try await RushClient.with(plan.url) { client in
+        try await RushClient.with(plan) { client in
             if plan.units > 0 { try await stock(client) }
-            let before = try await client.item(plan.item)
+            let count = try await RushCount(plan: plan, client: client, book: book)
             let start = ContinuousClock.now
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await letBuyersIn(client, from: start) }
@@ -34,7 +35,10 @@ package struct Rush: Sendable {
                 group.cancelAll()
             }
             report(timed(since: start))
-            return try await count(client, before, ContinuousClock.now - start)
+            let duration = ContinuousClock.now - start
+            try await beforeCounting()
+            await askOnceMore()
+            return try await count.result(duration)
         }
     }
 
@@ -48,7 +52,7 @@ package struct Rush: Sendable {
         guard let token = plan.adminToken else {
             throw RushFailure("--units needs --admin-token: only an operator adds units")
         }
-        let answer = try await client.send(
+        let answer = try await client.ask(
             .POST, "/v1/admin/items/\(plan.item)/stock", token: token, key: "rush-stock-\(UUID().uuidString)",
             body: "{\"delta\":\(plan.units),\"reason\":\"rush\"}")
         guard answer.status == 200 else { throw RushFailure("the units were not added: \(answer.code)") }
@@ -60,11 +64,11 @@ package struct Rush: Sendable {
                 let came = start + .seconds(plan.seconds * Double(number) / Double(max(1, plan.buyers)))
                 if came > .now { try? await Task.sleep(until: came, clock: .continuous) }
                 guard !Task.isCancelled else { return }
-                guard book.arrived(limit: plan.maximumOutstanding) else { continue }
-                let buyer = RushBuyer(
-                    client: client, plan: plan, book: book, fate: fate(),
-                    sendsTwice: Double.random(in: 0..<100) < plan.duplicatePercent, came: came)
-                buyers.addTask { book.ended(await buyer.run()) }
+                var buyer = RushBuyer(number: number, client: client, plan: plan, book: book, came: came)
+                buyer.fate = fate()
+                buyer.repetition = repetition()
+                guard book.arrived(buyer, limit: plan.maximumOutstanding) else { continue }
+                buyers.addTask { [buyer] in book.ended(number, await buyer.run()) }
             }
         }
     }
@@ -78,66 +82,41 @@ package struct Rush: Sendable {
         }
     }
 
-    // MARK: Counting
-
-    private func count(
-        _ client: RushClient, _ before: RushClient.Item, _ duration: Duration
-    ) async throws -> RushResult {
-        let after = try await settled(client, before)
-        var result = book.result
-        result.duration = duration
-        result.capacity = after.capacity
-        result.available = before.available
-        result.lost = await missing(client)
-        let soldMore = after.sold - before.sold
-        result.lost += max(0, result.confirmed - soldMore - result.lost)
-        result.duplicates += max(0, soldMore - result.confirmed - book.unknown)
-        result.oversell = max(0, after.held + after.sold - after.capacity) + max(0, result.confirmed - before.available)
-        result.stillHeld = max(0, after.held - before.held)
-        // Of buyers who gave up, too: only who waited until every hold is over can say that one is stuck.
-        result.stuck = plan.isLifecycle ? result.stillHeld : 0
-        if let token = plan.adminToken {
-            let answer = try await client.send(.GET, "/v1/admin/invariants", token: token)
-            result.findings = answer.decode(RushClient.Audit.self)?.findings.count
-        }
-        return result
+    private func repetition() -> RushBuyer.Repetition {
+        guard Double.random(in: 0..<100) < plan.duplicatePercent else { return .never }
+        return Bool.random() ? .atOnce : .later
     }
 
-    /// The item once the holds that were left behind are over; after a while as it is.
-    private func settled(_ client: RushClient, _ before: RushClient.Item) async throws -> RushClient.Item {
-        let end = ContinuousClock.now + .seconds(plan.isLifecycle ? Self.lifecycleHold + 15 : 0)
-        while true {
-            let item = try await client.item(plan.item)
-            guard item.held > before.held, ContinuousClock.now < end, !Task.isCancelled else { return item }
-            try await Task.sleep(for: .milliseconds(500))
+    /// Whoever has no answer asks again, now that there is no crowd: what he asked for may have happened. And where one process
+    /// may have forgotten what another knew, all others ask again, too: whoever has a reservation must be told of the same one.
+    private func askOnceMore() async {
+        _ = await Self.map(book.stories.filter { $0.story.end == .unanswered }) { buyer, _ in
+            book.corrected(buyer.number, await buyer.runAgain())
+        }
+        _ = await Self.map(book.stories) { buyer, story in
+            if let id = story.id {
+                book.repeated(await buyer.finds(id))
+            } else if plan.urls.count > 1 {
+                book.corrected(buyer.number, await buyer.runAgain())
+            }
         }
     }
 
-    /// Whoever was told "confirmed" must find it so.
-    private func missing(_ client: RushClient) async -> Int {
-        await withTaskGroup(of: Bool.self) { group in
-            var waiting = book.confirmed[...]
-            var missing = 0
+    /// A few at a time; what comes of them in any order.
+    static func map<Element: Sendable, Output: Sendable>(
+        _ elements: [Element], _ body: @escaping @Sendable (Element) async -> Output
+    ) async -> [Output] {
+        await withTaskGroup(of: Output.self) { group in
+            var waiting = elements[...]
+            var outputs: [Output] = []
             for _ in 0..<32 {
-                if let next = waiting.popFirst() { group.addTask { await isConfirmed(next, client) } }
+                if let next = waiting.popFirst() { group.addTask { await body(next) } }
             }
-            for await isThere in group {
-                if !isThere { missing += 1 }
-                if let next = waiting.popFirst() { group.addTask { await isConfirmed(next, client) } }
+            while let output = await group.next() {
+                outputs.append(output)
+                if let next = waiting.popFirst() { group.addTask { await body(next) } }
             }
-            return missing
+            return outputs
         }
-    }
-
-    private func isConfirmed(_ sale: (id: String, token: String), _ client: RushClient) async -> Bool {
-        for _ in 0..<5 {
-            if let answer = try? await client.send(.GET, "/v1/reservations/\(sale.id)", token: sale.token),
-                answer.status < 500
-            {
-                return answer.decode(RushClient.Held.self)?.state == "confirmed"
-            }
-            try? await Task.sleep(for: .milliseconds(500))
-        }
-        return false
     }
 }

@@ -60,7 +60,7 @@ actor RushDesk: Service {
                 ("state", .string("done")), ("item", .string(item)), ("buyers", .int(result.offered)),
                 ("dropped", .int(result.droppedByGenerator)), ("onSale", .int(result.available)),
                 ("confirmed", .int(result.confirmed)), ("soldOut", .int(result.soldOut)),
-                ("gaveUp", .int(result.gaveUp.values.reduce(0, +))), ("retries", .int(result.retries)),
+                ("gaveUp", .int(result.gaveUp.values.reduce(result.unanswered, +))), ("retries", .int(result.retries)),
                 ("oversell", .int(result.oversell)), ("lost", .int(result.lost)),
                 ("duplicates", .int(result.duplicates)), ("findings", result.findings.map { .int($0) }),
                 ("acceptedP50", result.accepted.percentile(50).map { .int(Int($0)) }),

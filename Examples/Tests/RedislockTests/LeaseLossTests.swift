@@ -9,7 +9,7 @@ struct LeaseLossTests {
         try await RedisTestServer.with { server in
             let script = "trap 'echo told; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
             let result = try await Tool.run(
-                "run", "--node", server.url, "--key", "job", "--ttl", "500ms", "--grace", "1m", "--", "sh", "-c", script
+                "run", "--node", server.url, "--key", "job", "--ttl", "3s", "--grace", "1m", "--", "sh", "-c", script
             ) { _, lines in
                 #expect(try await lines.next() == "ready")
                 let broken = try await Tool.run("break", "--node", server.url, "--key", "job", "--yes")
@@ -27,7 +27,7 @@ struct LeaseLossTests {
         try await RedisTestServer.with { server in
             let script = "trap '' TERM; echo ready; exec sleep 600"
             let result = try await Tool.run(
-                "run", "--node", server.url, "--key", "job", "--ttl", "500ms", "--grace", "200ms", "--", "sh", "-c",
+                "run", "--node", server.url, "--key", "job", "--ttl", "3s", "--grace", "200ms", "--", "sh", "-c",
                 script
             ) { _, lines in
                 #expect(try await lines.next() == "ready")
@@ -42,7 +42,7 @@ struct LeaseLossTests {
     func stopped() async throws {
         try await RedisTestServer.with { server in
             let result = try await Tool.run(
-                "run", "--node", server.url, "--key", "job", "--ttl", "500ms", "--grace", "1m", "--",
+                "run", "--node", server.url, "--key", "job", "--ttl", "3s", "--grace", "1m", "--",
                 "sh", "-c", "echo ready; kill -STOP $$"
             ) { _, lines in
                 #expect(try await lines.next() == "ready")
@@ -56,7 +56,7 @@ struct LeaseLossTests {
     func serverHangs() async throws {
         try await RedisTestServer.with { server in
             let result = try await Tool.run(
-                "run", "--node", server.url, "--key", "job", "--ttl", "500ms", "--", "sh", "-c",
+                "run", "--node", server.url, "--key", "job", "--ttl", "3s", "--", "sh", "-c",
                 "echo ready; exec sleep 600"
             ) { _, lines in
                 #expect(try await lines.next() == "ready")
@@ -71,7 +71,7 @@ struct LeaseLossTests {
     func maximumHold() async throws {
         try await RedisTestServer.with { server in
             let result = try await Tool.run(
-                "run", "--node", server.url, "--key", "job", "--ttl", "300ms", "--maximum-hold", "600ms", "--", "sleep",
+                "run", "--node", server.url, "--key", "job", "--ttl", "3s", "--maximum-hold", "4s", "--", "sleep",
                 "600")
             #expect(result.status == 74)
             #expect(result.errors.contains("maximum hold"))

@@ -212,7 +212,7 @@ struct QuorumOperatorTests {
     func breaks() async throws {
         try await Quorum.with { quorum in
             let result = try await Tool.run(
-                "run", "--key", "job", "--ttl", "1s", "--", "sh", "-c", "echo ready; exec sleep 600",
+                "run", "--key", "job", "--ttl", "3s", "--", "sh", "-c", "echo ready; exec sleep 600",
                 environment: quorum.environment
             ) { _, lines in
                 #expect(try await lines.next() == "ready")

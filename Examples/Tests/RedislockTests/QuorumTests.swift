@@ -46,7 +46,7 @@ struct QuorumTests {
     func oneDies() async throws {
         try await Quorum.with { quorum in
             let result = try await Tool.run(
-                "run", "-v", "--key", "job", "--ttl", "600ms", "--", "sh", "-c", "echo ready; sleep 1.5; echo done",
+                "run", "-v", "--key", "job", "--ttl", "4s", "--", "sh", "-c", "echo ready; sleep 6; echo done",
                 environment: quorum.environment
             ) { _, lines in
                 #expect(try await lines.next() == "ready")
@@ -77,7 +77,7 @@ struct QuorumTests {
     func majorityDies() async throws {
         try await Quorum.with { quorum in
             let result = try await Tool.run(
-                "run", "--key", "job", "--ttl", "600ms", "--", "sh", "-c", "echo ready; exec sleep 600",
+                "run", "--key", "job", "--ttl", "3s", "--", "sh", "-c", "echo ready; exec sleep 600",
                 environment: quorum.environment
             ) { _, lines in
                 #expect(try await lines.next() == "ready")
@@ -104,7 +104,7 @@ struct QuorumTests {
     @Test("waits until new nodes vote, for a time that --maximum-ttl sizes")
     func waitsForQuarantine() async throws {
         try await Quorum.withNew { quorum in
-            let options = ["--maximum-ttl", "200ms", "--ttl", "200ms", "--wait", "50s"]
+            let options = ["--maximum-ttl", "2s", "--ttl", "2s", "--wait", "50s"]
             let result = try await run(quorum, options, ["echo", "at last"])
             #expect(result.output == "at last\n")
             #expect(result.errors == "")

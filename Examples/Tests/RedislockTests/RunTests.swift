@@ -78,8 +78,8 @@ struct RunTests {
     @Test("keeps the lock for longer than its ttl")
     func renews() async throws {
         try await RedisTestServer.with { server in
-            let script = "sleep 1; exec redis-cli -p \(server.port) get job"
-            let result = try await run(server, ["--ttl", "400ms"], command: ["sh", "-c", script])
+            let script = "sleep 5; exec redis-cli -p \(server.port) get job"
+            let result = try await run(server, ["--ttl", "3s"], command: ["sh", "-c", script])
             #expect(result.status == 0)
             #expect(result.output.count > 10, "the owner value: \(result.output)")
         }
@@ -191,7 +191,7 @@ struct RunTests {
     @Test("logs with -v what happened, to stderr")
     func verbose() async throws {
         try await RedisTestServer.with { server in
-            let result = try await run(server, ["-v", "--ttl", "300ms"], command: ["sh", "-c", "sleep 0.5; echo out"])
+            let result = try await run(server, ["-v", "--ttl", "3s"], command: ["sh", "-c", "sleep 2; echo out"])
             #expect(result.status == 0)
             #expect(result.output == "out\n")
             let token = try server.command("GET", "{job}:fence")

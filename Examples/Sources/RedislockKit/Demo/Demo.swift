@@ -52,7 +52,8 @@ package final class Demo: Sendable {
         // Says at once what would make everybody wait: a bad password, a node that is down, a quarantine.
         try await stage.withClient { locks in
             try await locks.connect()
-            try await locks.acquire(stage.key, wait: .upTo(.zero)).release()
+            // The longer the lease may be, the longer a slow node may take to answer.
+            try await locks.acquire(stage.key, ttl: nodes.maximumTTL, wait: .upTo(.zero)).release()
         }
         return await play(stage, scenes: nil)
     }

@@ -39,7 +39,7 @@ package final class Shop: Sendable {
             store: self.store, configuration: Self.configuration(settings, locks, line), logger: logger)
         hub = ItemHub(service: service, limits: settings.limits)
         lineHub = LineHub(limits: settings.limits)
-        lineWatch = LineWatch(store: store)
+        lineWatch = LineWatch(line: line)
         auditor = Auditor(service: service)
         rushDesk = RushDesk()
     }

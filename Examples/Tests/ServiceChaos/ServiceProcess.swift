@@ -27,7 +27,11 @@ final class ServiceProcess: Sendable {
     private func startOnce() async throws -> Bool {
         try await RedisTestServer.blocking { [supervisor, program, arguments] in
             try supervisor.start(program, arguments)
+            let limit = ContinuousClock.now + .seconds(120)
             while try supervisor.waitForExit(within: .milliseconds(20)) == nil {
+                guard ContinuousClock.now < limit else {
+                    throw TestSupportError("The service neither listens nor ends.")
+                }
                 if try readText("\(supervisor.folder)/log").contains("Listening on ") { return true }
             }
             let log = try readText("\(supervisor.folder)/log")

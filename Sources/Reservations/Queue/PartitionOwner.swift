@@ -160,7 +160,7 @@ struct PartitionOwner {
                 (reign.position, reign.served) = (through, max(reign.served, served))
                 decided += verdicts.count
                 line.observer.decided(verdicts, in: partition)
-                line.board.settle(verdicts, in: partition)
+                line.board.settle(verdicts, in: partition, served: served)
                 await bury(verdicts)
             }
         }

@@ -229,55 +229,54 @@ package final class TicketBoard: Sendable {
         state.withLock { $0.lines[partition].stillWaits(name, number: number) }
     }
 
+    // Everything is told under the lock: of two things, the one that was true later is the one that is heard. A standing that
+    // came behind a decision would take its place.
+
     /// Tells those who wait for it.
-    func settle(_ name: RequestName, in partition: Int, _ news: TicketNews) {
-        let observers = state.withLock { $0.lines[partition].takeOut(name) }
-        for observer in observers {
-            observer.yield(news)
-            observer.finish()
+    ///
+    /// - Parameter number: with which it was in the line. One who came again since waits for another decision. `nil` when
+    ///   nobody knows it any more.
+    func settle(_ name: RequestName, in partition: Int, number: Int64?, _ news: TicketNews) {
+        let observers = state.withLock { state -> [Observer] in
+            if let number, let slot = state.lines[partition].slots[name], slot.number > number { return [] }
+            return state.lines[partition].takeOut(name, telling: news)
         }
+        for observer in observers { observer.finish() }
     }
 
     /// Tells those who wait for requests that this process has decided, as far as the verdicts say it all.
-    func settle(_ verdicts: [BatchOutcome.Verdict], in partition: Int) {
-        let news = state.withLock { state in
-            verdicts.compactMap { verdict -> ([Observer], TicketNews)? in
-                guard let slot = state.lines[partition].slots[verdict.request], let told = slot.told(verdict) else {
-                    return nil
-                }
-                return (state.lines[partition].takeOut(verdict.request), .decided(told))
+    ///
+    /// - Parameter served: the greatest number that has had its turn. Whoever has a greater one came again since.
+    func settle(_ verdicts: [BatchOutcome.Verdict], in partition: Int, served: Int64) {
+        let observers = state.withLock { state in
+            verdicts.flatMap { verdict -> [Observer] in
+                guard let slot = state.lines[partition].slots[verdict.request], slot.number <= served,
+                    let told = slot.told(verdict)
+                else { return [] }
+                return state.lines[partition].takeOut(verdict.request, telling: .decided(told))
             }
         }
-        for (observers, news) in news {
-            for observer in observers {
-                observer.yield(news)
-                observer.finish()
-            }
-        }
+        for observer in observers { observer.finish() }
     }
 
     /// Tells those whose time to wait is up. They wait no more.
     func dismissLate(at now: ContinuousClock.Instant) {
         let observers = state.withLock { state in state.lines.indices.flatMap { state.lines[$0].dismissLate(at: now) } }
-        for observer in observers {
-            observer.yield(.tooLate)
-            observer.finish()
-        }
+        for observer in observers { observer.finish() }
     }
 
     /// Tells all who wait in a line where they stand: if it has moved, and at most once within `interval`.
     func tellStandings(in partition: Int, interval: Duration) {
-        let news = state.withLock { state -> [(Observer, QueueStanding)] in
+        state.withLock { state in
             let line = state.lines[partition]
             let now = ContinuousClock.now
-            guard line.told != line.served, line.toldAt.map({ now - $0 >= interval }) ?? true else { return [] }
+            guard line.told != line.served, line.toldAt.map({ now - $0 >= interval }) ?? true else { return }
             (state.lines[partition].told, state.lines[partition].toldAt) = (line.served, now)
-            return line.slots.values.flatMap { slot in
-                let standing = line.standing(of: slot.number)
-                return slot.waiters.values.map { ($0.observer, standing) }
+            for slot in line.slots.values {
+                let standing = TicketNews.standing(line.standing(of: slot.number))
+                for waiter in slot.waiters.values { waiter.observer.yield(standing) }
             }
         }
-        for (observer, standing) in news { observer.yield(.standing(standing)) }
     }
 }
 
@@ -303,9 +302,12 @@ extension TicketBoard.LineState {
         late.remove(name)
     }
 
-    fileprivate mutating func takeOut(_ name: RequestName) -> [TicketBoard.Observer] {
+    /// Returns whom to finish, without the lock.
+    fileprivate mutating func takeOut(_ name: RequestName, telling news: TicketNews) -> [TicketBoard.Observer] {
         late.remove(name)
-        return slots.removeValue(forKey: name)?.waiters.values.map(\.observer) ?? []
+        let observers = slots.removeValue(forKey: name)?.waiters.values.map(\.observer) ?? []
+        for observer in observers { observer.yield(news) }
+        return observers
     }
 
     fileprivate mutating func dismissLate(at now: ContinuousClock.Instant) -> [TicketBoard.Observer] {
@@ -316,6 +318,7 @@ extension TicketBoard.LineState {
             for (id, waiter) in slot.waiters {
                 guard let limit = waiter.limit else { continue }
                 if limit <= now {
+                    waiter.observer.yield(.tooLate)
                     dismissed.append(waiter.observer)
                     remove(id, from: name)
                 } else {

@@ -14,7 +14,8 @@ extension WaitingLine {
         /// ``ReservationService/reserve(_:for:ttl:key:)`` waits.
         public var maximumWait: Duration = .seconds(600)
         /// Who was silent for this long is skipped when his turn comes: 5 s ... 1 day, or `nil` for never. Default 60 s. A
-        /// task that waits for its ticket is never silent; who asks for the ticket's status is not while he does.
+        /// task that waits for its ticket is not silent while its process runs and reaches the queue; who asks for the
+        /// ticket's status is not while he does. A process that stands still or is cut off for this long is silent.
         public var silence: Duration? = .seconds(60)
         /// The most requests that are decided in one transaction: 1 ... 500. Default 250. Fewer wait: fewer are taken; it takes
         /// longer than ``batchTime``: fewer are taken.

@@ -137,7 +137,8 @@ public final class WaitingLine: Service, Sendable {
                     board.stillWaits(name, in: partition, number: request.number)
                 } else {
                     // One that nobody knows any more was forgotten with its answer.
-                    board.settle(name, in: partition, .decided(request?.state ?? .withdrawn))
+                    board.settle(
+                        name, in: partition, number: request?.number, .decided(request?.state ?? .withdrawn))
                 }
             }
         } catch {

@@ -51,7 +51,7 @@ extension ReservationService {
         guard let found else { throw .notFound(attempts: 1) }
         // Whoever waits for it in this process need not wait for its number to come.
         for line in lines where line.hasPartition(found.partition) {
-            line.board.settle(name, in: found.partition, .decided(found.state))
+            line.board.settle(name, in: found.partition, number: found.number, .decided(found.state))
         }
         if case .withdrawn = found.state { return nil }
         return try await reservation(from: found.state)

@@ -100,7 +100,8 @@ BEGIN
         SELECT j.caller, j.key, j.operation, j.fingerprint, 'queued', p_partition, j.number, j.claim, clock_timestamp()
         FROM counted j
         WHERE j.number <= v_served + p_waiting
-        ORDER BY j.caller, j.key
+        -- As everywhere else, whatever the database's collation.
+        ORDER BY j.caller COLLATE "C", j.key COLLATE "C"
         ON CONFLICT (caller, key) DO UPDATE
         SET state = 'queued', partition = excluded.partition, number = excluded.number, claim = excluded.claim,
             queued_at = excluded.queued_at,

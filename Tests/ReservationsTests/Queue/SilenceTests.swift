@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Who is skipped because he was silent, and who was only not heard. No real time: the line's clock is the test's.
+/// Who is skipped because he was silent, and who was only not heard. The line's clock is the test's; its lease lasts longer than any of them.
 @Suite("Silence in a waiting line", .timeLimit(.minutes(2)))
 struct SilenceTests {
     /// A queue that says who is silent.
@@ -46,7 +46,9 @@ struct SilenceTests {
     ) async throws {
         let hand = Hand()
         let queue = Hearing(inner: InMemoryReservationQueue(), silent: ["silent"])
-        try await withQueueRig(queue: queue, now: { hand.now }, { $0.silence = .seconds(60) }) { rig, _ in
+        try await withQueueRig(
+            queue: queue, now: { hand.now }, { ($0.silence, $0.ownerTTL) = (.seconds(60), .seconds(60)) }
+        ) { rig, _ in
             try await rig.store.stock(.counted("shirt"), 9)
             // The line is owned, and its owner listens.
             #expect(try await rig.outcome(of: "first") == "held")

@@ -11,17 +11,18 @@ package actor LineWatch {
         package let oldestSeconds: Int
     }
 
-    private let store: any QueueingReservationStore
+    private let line: WaitingLine
     private var last: (lags: [Lag], at: ContinuousClock.Instant)?
 
-    package init(store: any QueueingReservationStore) {
-        self.store = store
+    package init(line: WaitingLine) {
+        self.line = line
     }
 
-    package func lags() async throws -> [Lag] {
+    /// - Throws: ``ReservationError/Code/unavailable`` and what else a store that is away or busy comes to.
+    package func lags() async throws(ReservationError) -> [Lag] {
         if let last, ContinuousClock.now - last.at < .seconds(1) { return last.lags }
-        let lags = try await store.lag().enumerated().map { line, lag in
-            Lag(line: line, waiting: lag.waiting, oldestSeconds: Int((lag.oldest ?? .zero).components.seconds))
+        let lags = try await line.lag().enumerated().map { number, lag in
+            Lag(line: number, waiting: lag.waiting, oldestSeconds: Int((lag.oldest ?? .zero).components.seconds))
         }
         last = (lags, .now)
         for lag in lags {

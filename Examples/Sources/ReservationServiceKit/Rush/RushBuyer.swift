@@ -76,7 +76,7 @@ struct RushBuyer: Sendable {
 
     /// Sends a request again that was answered with this reservation. `nil` when there is no answer.
     func finds(_ id: String) async -> Bool? {
-        guard let answer = await reserve(turn: number + 1) else { return nil }
+        guard let answer = await reserve(turn: number + 1), answer.isDefinite else { return nil }
         return answer.status == 201 && answer.decode(RushClient.Held.self)?.id == id
     }
 

@@ -178,7 +178,7 @@ struct LossTests {
                 try await stock(store, Self.shirt, 2)
                 let first = try await hold(store, Self.shirt)
                 try cluster.terminate()
-                try Self.run("/bin/cp", ["-a", data, copy])
+                try await Self.run("/bin/cp", ["-a", data, copy])
                 try cluster.restart()
                 try await expectAnswer(store)
                 _ = try await resolve(store, .confirm, first.id)
@@ -211,9 +211,11 @@ struct LossTests {
         #expect(Bool(true))
     }
 
-    private static func run(_ program: String, _ arguments: [String]) throws {
-        let process = try Process.run(URL(fileURLWithPath: program), arguments: arguments)
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw TestSupportError("\(program) failed.") }
+    /// Not with Foundation's `Process`, which leaks a reference now and then.
+    private static func run(_ program: String, _ arguments: [String]) async throws {
+        let process = try SupervisedProcess(program, arguments)
+        guard try await process.waitForExit() == 0 else {
+            throw TestSupportError("\(program) failed: \(process.output)")
+        }
     }
 }

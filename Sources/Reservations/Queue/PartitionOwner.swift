@@ -35,17 +35,19 @@ struct PartitionOwner {
 
     /// Decides until the lease is lost, which cancels the task, or somebody else owns the line, which ends it.
     private func own(token: Int64) async throws {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            let (batches, done) = AsyncStream.makeStream(of: DoneBatch.self)
-            // Beside the next batch, which need not wait for it.
-            group.addTask { for await batch in batches { await finish(batch) } }
-            defer { done.finish() }
-            try await decide(Reign(token: token, batch: line.configuration.maximumBatch, at: line.now(), done: done))
+        var reign = Reign(token: token, batch: line.configuration.maximumBatch, at: line.now())
+        let end: Result<Void, any Error>
+        do {
+            try await decide(&reign)
+            end = .success(())
+        } catch {
+            end = .failure(error)
         }
+        await reign.announcement?.value
+        try end.get()
     }
 
-    private func decide(_ reign: Reign) async throws {
-        var reign = reign
+    private func decide(_ reign: inout Reign) async throws {
         while !Task.isCancelled {
             do {
                 guard try await takeOver(&reign) else { return }
@@ -76,23 +78,14 @@ struct PartitionOwner {
         /// Where the last of them stands: behind it, whoever was not seen is not in the queue.
         var requeuedThrough = QueuePosition.start
         var failures = 0
-        /// Takes what is decided, to be announced.
-        let done: AsyncStream<DoneBatch>.Continuation
+        /// Of the last batch, under way.
+        var announcement: Task<Void, Never>?
 
-        init(
-            token: Int64, batch: Int, at now: ContinuousClock.Instant, done: AsyncStream<DoneBatch>.Continuation
-        ) {
+        init(token: Int64, batch: Int, at now: ContinuousClock.Instant) {
             self.token = token
             listeningSince = now
             self.batch = batch
-            self.done = done
         }
-    }
-
-    /// Entries that had their turn.
-    struct DoneBatch: Sendable {
-        let entries: [QueueEntry]
-        let progress: QueueProgress
     }
 
     private func recover(from error: any Error, _ sentence: String, _ reign: inout Reign) async throws {
@@ -126,6 +119,8 @@ struct PartitionOwner {
     private func rewindIfLost(_ reign: inout Reign) async throws -> Bool {
         let last = try await queue.lastPosition(of: partition)
         guard last ?? .start < reign.position else { return true }
+        // Lest it trims what is put there again.
+        await reign.announcement?.value
         guard try await store.rewind(partition, token: reign.token) else { return false }
         reign.position = .start
         reign.requeued = []
@@ -167,7 +162,7 @@ struct PartitionOwner {
         reign.failures = 0
         reign.requeued.subtract(entries.map(\.request))
         if reign.position >= reign.requeuedThrough { reign.requeued = [] }
-        note(entries, decided: decided, took: .now - start, &reign)
+        await note(entries, decided: decided, took: .now - start, &reign)
         if .now - reign.sweptAt > line.configuration.intakeGrace {
             // The line has gone past their numbers: they are not in the queue.
             try await requeue(through: reign.served, longerThan: line.configuration.intakeGrace, &reign)
@@ -265,20 +260,23 @@ struct PartitionOwner {
         }
     }
 
-    private func note(_ entries: [QueueEntry], decided: Int, took: Duration, _ reign: inout Reign) {
+    private func note(_ entries: [QueueEntry], decided: Int, took: Duration, _ reign: inout Reign) async {
         let limit = line.configuration
         if took > limit.batchTime { reign.batch = max(1, reign.batch / 2) }
         if took < limit.batchTime / 2 { reign.batch = min(limit.maximumBatch, reign.batch * 2) }
         let progress = QueueProgress(served: reign.served, decided: decided, took: took)
         line.board.note(progress, of: partition)
-        reign.done.yield(DoneBatch(entries: entries, progress: progress))
+        // Beside the next batch, and one at a time. Unstructured, for what is committed is announced although the lease was
+        // lost meanwhile; `own` waits for it.
+        await reign.announcement?.value
+        reign.announcement = Task { await announce(progress, entries) }
     }
 
     /// What may get lost: others are told, and what is done with is forgotten.
-    private func finish(_ batch: DoneBatch) async {
+    private func announce(_ progress: QueueProgress, _ entries: [QueueEntry]) async {
         do throws(QueueError) {
-            try await queue.announce(batch.progress, of: partition)
-            try await queue.trim(partition, served: batch.entries)
+            try await queue.announce(progress, of: partition)
+            try await queue.trim(partition, served: entries)
         } catch {
             line.observer.trouble("A decided batch cannot be announced", error)
         }

@@ -158,7 +158,7 @@ struct QuorumHoldingTests {
         func noDescriptors() async {
             await #expect(processExitsWith: .success) {
                 // The runtime opens what its timers need with the first sleep, and traps if it cannot.
-                try await Task.sleep(for: .milliseconds(1))  // sleep: so that it has
+                try await Task.sleep(for: .milliseconds(1))  // sleep: that one has been is what counts
                 try await RedisTestQuorum.with { quorum in
                     let configuration = RedisLocks.Configuration.short(.seconds(3), maximumTTL: .seconds(60))
                     try await quorum.withClient(configuration) { locks in

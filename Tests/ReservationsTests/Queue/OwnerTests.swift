@@ -113,10 +113,7 @@ struct OwnerTests {
     @Test("A line has an end, and so has what one caller may put into it")
     func backpressure() async throws {
         let gate = Gate()
-        let slow = ProbedQueueStore(InMemoryReservationStore()) { _ in
-            await gate.wait()
-            return nil
-        }
+        let slow = ProbedQueueStore(InMemoryReservationStore(), closedBy: gate)
         try await withQueueRig(
             store: slow,
             {

@@ -25,6 +25,16 @@ final class ProbedQueueStore: QueueingStoreWrapper {
         self.onDecided = onDecided
     }
 
+    /// Nothing is decided before the gate opens.
+    convenience init(_ queueing: any QueueingReservationStore, closedBy gate: Gate) {
+        self.init(
+            queueing,
+            onDecide: { _ in
+                await gate.wait()
+                return nil
+            })
+    }
+
     /// How many requests were looked up.
     var requestsAsked: Int { asked.withLock { $0 } }
 

@@ -12,10 +12,7 @@ struct TicketTests {
         arguments: [true, false])
     func withdrawnWhileWaiting(isHere: Bool) async throws {
         let gate = Gate()
-        let store = ProbedQueueStore(InMemoryReservationStore()) { _ in
-            await gate.wait()
-            return nil
-        }
+        let store = ProbedQueueStore(InMemoryReservationStore(), closedBy: gate)
         try await withQueueRig(store: store) { rig, _ in
             // Whatever goes wrong: nobody waits there for ever.
             defer { gate.open() }
@@ -48,10 +45,7 @@ struct TicketTests {
     @Test("Whoever stops waiting gives up his place, and what was not his turn yet")
     func cancelled() async throws {
         let gate = Gate()
-        let store = ProbedQueueStore(InMemoryReservationStore()) { _ in
-            await gate.wait()
-            return nil
-        }
+        let store = ProbedQueueStore(InMemoryReservationStore(), closedBy: gate)
         try await withQueueRig(store: store) { rig, _ in
             defer { gate.open() }
             try await rig.store.stock(.counted("shirt"), 1)
@@ -69,10 +63,7 @@ struct TicketTests {
     @Test("Who asks twice, and stops waiting once, still waits")
     func cancelledTwin() async throws {
         let gate = Gate()
-        let store = ProbedQueueStore(InMemoryReservationStore()) { _ in
-            await gate.wait()
-            return nil
-        }
+        let store = ProbedQueueStore(InMemoryReservationStore(), closedBy: gate)
         try await withQueueRig(store: store) { rig, _ in
             defer { gate.open() }
             try await rig.store.stock(.counted("shirt"), 1)
@@ -94,10 +85,7 @@ struct TicketTests {
     @Test("Who would wait for too long leaves the line and is told to come again")
     func waitsTooLong() async throws {
         let gate = Gate()
-        let store = ProbedQueueStore(InMemoryReservationStore()) { _ in
-            await gate.wait()
-            return nil
-        }
+        let store = ProbedQueueStore(InMemoryReservationStore(), closedBy: gate)
         try await withQueueRig(store: store, { $0.maximumWait = .seconds(1) }) { rig, _ in
             defer { gate.open() }
             try await rig.store.stock(.counted("shirt"), 1)
@@ -113,10 +101,7 @@ struct TicketTests {
     @Test("Many who look at their tickets: each is looked up a few times, however long the line")
     func manyTickets() async throws {
         let gate = Gate()
-        let store = ProbedQueueStore(InMemoryReservationStore()) { _ in
-            await gate.wait()
-            return nil
-        }
+        let store = ProbedQueueStore(InMemoryReservationStore(), closedBy: gate)
         let count = 2_000
         try await withQueueRig(store: store, { $0.maximumBatch = 20 }) { rig, _ in
             defer { gate.open() }

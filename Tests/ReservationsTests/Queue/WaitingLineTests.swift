@@ -106,10 +106,7 @@ struct WaitingLineTests {
     @Test("How far a line is behind is told, and who has waited for too long is sent away")
     func lag() async throws {
         let gate = Gate()
-        let store = ProbedQueueStore(InMemoryReservationStore()) { _ in
-            await gate.wait()
-            return nil
-        }
+        let store = ProbedQueueStore(InMemoryReservationStore(), closedBy: gate)
         try await withQueueRig(store: store, { $0.maximumWait = .seconds(1) }) { rig, _ in
             defer { gate.open() }
             try await rig.store.stock(.counted("shirt"), 9)

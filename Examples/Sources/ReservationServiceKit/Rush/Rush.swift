@@ -36,6 +36,7 @@ package struct Rush: Sendable {
             }
             report(timed(since: start))
             let duration = ContinuousClock.now - start
+            book.crowdIsOver()
             try await beforeCounting()
             await askOnceMore()
             return try await count.result(duration)

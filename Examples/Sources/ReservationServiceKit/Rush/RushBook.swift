@@ -9,6 +9,8 @@ final class RushBook: Sendable {
         var stories: [Int: RushBuyer.Story] = [:]
         var accepted: Set<Int> = []
         var rejected: Set<Int> = []
+        /// Whoever asks now does so because all others are done: that is no latency.
+        var isOver = false
     }
 
     private let state = Mutex(State())
@@ -43,15 +45,20 @@ final class RushBook: Sendable {
         state.withLock { state in
             guard state.accepted.insert(number).inserted else { return }
             state.progress.held += 1
-            state.result.accepted.add(latency)
+            if !state.isOver { state.result.accepted.add(latency) }
         }
     }
 
     func rejected(_ number: Int, after latency: Duration) {
         state.withLock { state in
-            guard state.rejected.insert(number).inserted else { return }
+            guard state.rejected.insert(number).inserted, !state.isOver else { return }
             state.result.rejected.add(latency)
         }
+    }
+
+    /// The crowd is gone.
+    func crowdIsOver() {
+        state.withLock { $0.isOver = true }
     }
 
     func retried() {

@@ -53,7 +53,7 @@ extension RushResult {
     }
 
     private var rate: Int {
-        Int(Double(accepted.count + rejected.count - answeredLate) / max(0.001, duration / .seconds(1)))
+        Int(Double(accepted.count + rejected.count) / max(0.001, duration / .seconds(1)))
     }
 
     private func latency(_ latencies: Latencies) -> String {

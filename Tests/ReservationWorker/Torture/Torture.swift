@@ -141,10 +141,11 @@ struct Torture {
         let lockers = slots.filter(\.isLocked)
         // Each of them early on, then as it comes.
         var plan = ["stop", "kill", "redis", "stop", "database", "stop", "kill"]
+        // A missing fence shows itself to holders who were stopped.
+        let deeds = mutant == .fence ? ["stop"] : ["stop", "stop", "stop", "kill", "kill", "redis", "database"]
+        if mutant == .fence { plan = [] }
         while try await isToGoOn(since: start, store) {
-            let deed =
-                plan.isEmpty
-                ? ["stop", "stop", "stop", "kill", "kill", "redis", "database"].randomElement() : plan.removeFirst()
+            let deed = plan.isEmpty ? deeds.randomElement() : plan.removeFirst()
             switch (deed, cluster) {
             case ("stop", _): if let slot = lockers.randomElement() { await slot.stopInside() }
             case ("redis", _):
@@ -171,7 +172,7 @@ struct Torture {
     private func isToGoOn(since start: ContinuousClock.Instant, _ store: any ReservationStore) async throws -> Bool {
         let elapsed = ContinuousClock.now - start
         guard elapsed > .seconds(seconds) else { return true }
-        guard elapsed < .seconds(seconds + 60) else { return false }
+        guard elapsed < .seconds(seconds + (mutant == nil ? 60 : 180)) else { return false }
         switch mutant {
         case nil: return book.all.stale == 0
         // One may be a report that is still on its way.
